@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Sourced by every script here: where things lie, and how to say something.
+
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+lab=$top/lab
+build=$top/build
+# Survives the clone; everything stays correct without it.
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/iommu-uapi
+
+say() { printf '==> %s\n' "$*"; }
+note() { printf '    %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# progress NAME LOG COMMAND...: run COMMAND with its output in LOG, and a line
+# now and then that shows how far it is. On failure, show the log's end.
+progress()
+{
+	local name=$1 log=$2 start=$SECONDS pid lines t last=0 every=15
+	shift 2
+	[ -t 1 ] && every=1
+	mkdir -p "$(dirname "$log")"
+	"$@" </dev/null >"$log" 2>&1 &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.3
+		t=$((SECONDS - start))
+		[ $((t - last)) -ge $every ] || continue
+		last=$t
+		lines=$(wc -l <"$log")
+		if [ -t 1 ]; then
+			printf '\r\033[K    %s: %d steps, %dm%02ds' "$name" "$lines" $((t / 60)) $((t % 60))
+		else
+			note "$name: $lines steps, $((t / 60))m$((t % 60))s"
+		fi
+	done
+	[ -t 1 ] && printf '\r\033[K'
+	t=$((SECONDS - start))
+	if wait "$pid"; then
+		note "$name: done, $((t / 60))m$((t % 60))s"
+	else
+		tail -n 25 "$log" >&2
+		die "$name failed; the whole log is $log"
+	fi
+}
+
+# The compiler of every build here; the cache is a help, never a need.
+use_ccache()
+{
+	export CCACHE_DIR=$cache/ccache CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1
+	export CCACHE_MAXSIZE=5G
+	if command -v ccache >/dev/null; then cc="ccache gcc"; else cc=gcc; fi
+}
