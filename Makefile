@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0
+# The front door. Everything lives in lab/; nothing below build/ is committed.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.NOTPARALLEL:
+
+.PHONY: demo
+demo: packages kernel-patched qemu programs ## build everything, boot, and tell the story of a launch
+	@lab/demo
+
+.PHONY: check
+check: packages-checks kernel-patched qemu programs ## everything that must pass (ONLY=name: one part of it)
+	@lab/check $(ONLY)
+
+.PHONY: shell
+shell: packages kernel-patched qemu programs ## an interactive L1
+	@lab/run --interactive --any-log /bin/bash -i
+
+.PHONY: tree
+tree: packages ## the kernel source as a git history, one commit per patch: build/linux
+	@lab/tree make kernel
+
+.PHONY: series
+series: packages ## the mails that `git am` takes: build/series
+	@lab/tree mails kernel
+	@echo "The mails are in build/series/kernel."
+
+.PHONY: refresh
+refresh: ## bring edits made in build/linux back into the repository (COMMIT=hash for a new file)
+	@lab/tree refresh kernel $(COMMIT)
+
+.PHONY: refresh-qemu
+refresh-qemu: ## the same for build/qemu
+	@lab/tree refresh qemu $(COMMIT)
+
+.PHONY: kernel-patched kernel-stock kernel-debug
+kernel-patched: tree ## build the kernel of the series
+	@lab/build kernel patched
+kernel-stock: tree ## build the unpatched kernel, with IOMMUFD
+	@lab/build kernel stock
+kernel-debug: tree ## build the kernel of the series with lockdep and fault injection
+	@lab/build kernel debug
+
+.PHONY: qemu
+qemu: packages ## build the emulator
+	@lab/tree make qemu
+	@lab/build qemu
+
+.PHONY: programs
+programs: ## build what runs in L1
+	@lab/build programs
+
+.PHONY: packages packages-checks
+packages:
+	@lab/prepare
+packages-checks:
+	@lab/prepare --checks
+
+.PHONY: clean
+clean: ## delete build/ (the caches stay)
+	rm -rf build
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
