@@ -1,0 +1,741 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests for guest-owned I/O page tables: what can be told without an
+ * IOMMU. The letters R1 to R61 number the requirements on this interface.
+ */
+#include <kunit/device.h>
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/iommu-uapi.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/module.h>
+#include <linux/sched/task.h>
+#include <linux/uaccess.h>
+
+#define NR_VERSIONS	IOMMU_UAPI_VERSION
+
+static const u16 sizes[IOMMU_UAPI_NR_TYPES][NR_VERSIONS] = {
+	[IOMMU_UAPI_BIND_GPASID] = { 72, 72 },
+	[IOMMU_UAPI_CACHE_INVALIDATE] = { 48, 48 },
+	[IOMMU_UAPI_PAGE_RESPONSE] = { 20, 32 },
+	[IOMMU_UAPI_CAPS] = { 64, 64 },
+};
+
+/* Numbers that are neither a type nor a version. */
+static const u32 wrong[] = {
+	IOMMU_UAPI_NR_TYPES + 1, 0x7fffffff, 0x80000000, 0x80000001, 0xffffffff,
+};
+
+/* R13, R14, R17 */
+static void test_size_table(struct kunit *test)
+{
+	u32 type, version;
+	int i;
+
+	for (type = 0; type < IOMMU_UAPI_NR_TYPES; type++) {
+		for (version = 1; version <= NR_VERSIONS; version++)
+			KUNIT_EXPECT_EQ(test, iommu_uapi_get_size(type, version),
+					sizes[type][version - 1]);
+		KUNIT_EXPECT_EQ(test, iommu_uapi_get_size(type, 0), -EINVAL);
+		KUNIT_EXPECT_EQ(test,
+				iommu_uapi_get_size(type, NR_VERSIONS + 1),
+				-EOPNOTSUPP);
+		for (i = 0; i < ARRAY_SIZE(wrong); i++)
+			KUNIT_EXPECT_EQ(test,
+					iommu_uapi_get_size(type, wrong[i]),
+					-EOPNOTSUPP);
+	}
+
+	for (version = 0; version <= NR_VERSIONS + 1; version++) {
+		KUNIT_EXPECT_EQ(test,
+				iommu_uapi_get_size(IOMMU_UAPI_NR_TYPES,
+						    version), -EINVAL);
+		for (i = 0; i < ARRAY_SIZE(wrong); i++)
+			KUNIT_EXPECT_EQ(test,
+					iommu_uapi_get_size(wrong[i], version),
+					-EINVAL);
+	}
+}
+
+/* One page of user memory with nothing behind it. Returns the page's end. */
+static char __user *guard_page(struct kunit *test)
+{
+	unsigned long addr;
+
+	addr = kunit_vm_mmap(test, NULL, 0, 2 * PAGE_SIZE,
+			     PROT_READ | PROT_WRITE,
+			     MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	KUNIT_ASSERT_NE_MSG(test, addr, 0, "no user memory");
+	KUNIT_ASSERT_LT_MSG(test, addr, (unsigned long)TASK_SIZE,
+			    "no user memory");
+	KUNIT_ASSERT_EQ(test, vm_munmap(addr + PAGE_SIZE, PAGE_SIZE), 0);
+	return (char __user *)(addr + PAGE_SIZE);
+}
+
+/* A structure full of ones but for its version, at the end of the page. */
+static char __user *fill(struct kunit *test, char __user *end, u32 version,
+			 size_t size)
+{
+	char __user *src = end - size;
+	size_t i;
+
+	for (i = 0; i < size; i++)
+		KUNIT_ASSERT_EQ(test, put_user(0xff, src + i), 0);
+	KUNIT_ASSERT_EQ(test, copy_to_user(src, &version, sizeof(version)), 0);
+	return src;
+}
+
+#define DST_SIZE	100
+
+static int copy(u32 type, u8 *dst, const void __user *src, size_t avail)
+{
+	return iommu_uapi_copy_from_user(type, dst, DST_SIZE, src, avail);
+}
+
+/* R19, R20, R23: the size decides, at every boundary, and nothing more is read. */
+static void test_copy_size(struct kunit *test)
+{
+	const size_t more[] = { 0, 1, PAGE_SIZE };
+	char __user *end = guard_page(test);
+	char __user *src;
+	u32 type, version;
+	size_t size, avail;
+	u8 dst[128];
+	int i;
+
+	for (type = 0; type < IOMMU_UAPI_NR_TYPES; type++) {
+		for (version = 1; version <= NR_VERSIONS; version++) {
+			size = sizes[type][version - 1];
+			src = fill(test, end, version, size);
+
+			for (avail = 0; avail < size; avail++)
+				KUNIT_EXPECT_EQ(test,
+						copy(type, dst, src, avail),
+						-EINVAL);
+			for (i = 0; i < ARRAY_SIZE(more); i++) {
+				memset(dst, 0xaa, sizeof(dst));
+				KUNIT_EXPECT_EQ(test,
+						copy(type, dst, src,
+						     size + more[i]), size);
+				KUNIT_EXPECT_EQ(test, *(u32 *)dst, version);
+				KUNIT_EXPECT_PTR_EQ(test,
+						    memchr_inv(dst + 4, 0xff,
+							       size - 4), NULL);
+				/* R21: one layout for what reads it. */
+				KUNIT_EXPECT_PTR_EQ(test,
+						    memchr_inv(dst + size, 0,
+							       DST_SIZE - size),
+						    NULL);
+				KUNIT_EXPECT_EQ(test, dst[DST_SIZE], 0xaa);
+			}
+			KUNIT_EXPECT_EQ(test, copy(type, dst, src, SIZE_MAX),
+					size);
+		}
+	}
+}
+
+/* R17: before anything else is read. */
+static void test_copy_version(struct kunit *test)
+{
+	char __user *end = guard_page(test);
+	char __user *src;
+	u8 dst[DST_SIZE];
+	u32 type;
+	int i;
+
+	for (type = 0; type < IOMMU_UAPI_NR_TYPES; type++) {
+		src = fill(test, end, 0, sizeof(u32));
+		KUNIT_EXPECT_EQ(test, copy(type, dst, src, SIZE_MAX), -EINVAL);
+		src = fill(test, end, NR_VERSIONS + 1, sizeof(u32));
+		KUNIT_EXPECT_EQ(test, copy(type, dst, src, SIZE_MAX),
+				-EOPNOTSUPP);
+		for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+			src = fill(test, end, wrong[i], sizeof(u32));
+			KUNIT_EXPECT_EQ(test, copy(type, dst, src, SIZE_MAX),
+					-EOPNOTSUPP);
+		}
+	}
+
+	src = fill(test, end, 1, 64);
+	KUNIT_EXPECT_EQ(test, copy(IOMMU_UAPI_NR_TYPES, dst, src, 64), -EINVAL);
+	for (i = 0; i < ARRAY_SIZE(wrong); i++)
+		KUNIT_EXPECT_EQ(test, copy(wrong[i], dst, src, 64), -EINVAL);
+}
+
+static void test_copy_fault(struct kunit *test)
+{
+	const u32 type = IOMMU_UAPI_BIND_GPASID;
+	char __user *end = guard_page(test);
+	char __user *src;
+	u8 dst[DST_SIZE];
+
+	/* Not even the version, then the version only, then one byte short. */
+	KUNIT_EXPECT_EQ(test, copy(type, dst, end, 72), -EFAULT);
+	src = fill(test, end, 1, sizeof(u32));
+	KUNIT_EXPECT_EQ(test, copy(type, dst, src, 72), -EFAULT);
+	src = fill(test, end, 1, 71);
+	KUNIT_EXPECT_EQ(test, copy(type, dst, src, 72), -EFAULT);
+	KUNIT_EXPECT_EQ(test, copy(type, dst, NULL, 72), -EFAULT);
+}
+
+struct race {
+	struct mm_struct *mm;
+	u32 __user *version;
+	bool stop;
+	struct completion done;
+};
+
+static int race_thread(void *data)
+{
+	struct race *race = data;
+	u32 version = 1;
+
+	kthread_use_mm(race->mm);
+	while (!READ_ONCE(race->stop)) {
+		version = version == 1 ? 2 : 1;
+		if (put_user(version, race->version))
+			break;
+		cond_resched();
+	}
+	kthread_unuse_mm(race->mm);
+	complete(&race->done);
+	return 0;
+}
+
+/* R18: size, version and content agree, whatever another thread writes. */
+static void test_copy_race(struct kunit *test)
+{
+	struct iommu_uapi_page_response response;
+	struct task_struct *task;
+	struct race race = {};
+	char __user *end;
+	int i, ret, bad = 0, seen = 0;
+
+	end = guard_page(test);
+	race.mm = current->mm;
+	race.version = (u32 __user *)fill(test, end, 1, sizeof(response));
+	init_completion(&race.done);
+	task = kthread_run(race_thread, &race, "iommu-uapi-race");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+
+	for (i = 0; i < 100000 && (i < 5000 || seen != 3); i++) {
+		ret = iommu_uapi_copy_from_user(IOMMU_UAPI_PAGE_RESPONSE,
+						&response, sizeof(response),
+						race.version,
+						sizeof(response));
+		if (ret == 20 && response.version == 1 && !response.reserved &&
+		    !response.cookie)
+			seen |= 1;
+		else if (ret == 32 && response.version == 2 &&
+			 response.cookie == U64_MAX)
+			seen |= 2;
+		else
+			bad++;
+		cond_resched();
+	}
+	WRITE_ONCE(race.stop, true);
+	wait_for_completion(&race.done);
+	KUNIT_EXPECT_EQ(test, bad, 0);
+	KUNIT_EXPECT_EQ(test, seen, 3);
+}
+
+static const struct iommu_uapi_caps all_caps = {
+	.version = IOMMU_UAPI_VERSION,
+	.addr_width = 57,
+	.features = IOMMU_UAPI_FEAT_BIND_NO_PASID | IOMMU_UAPI_FEAT_BIND_PASID |
+		    IOMMU_UAPI_FEAT_HOST_PASID | IOMMU_UAPI_FEAT_INVALIDATE,
+	.formats = BIT_ULL(IOMMU_UAPI_FORMAT_INTEL_VTD),
+	.bind_flags = IOMMU_UAPI_BIND_GPASID_VAL,
+	.vtd_flags = IOMMU_UAPI_VTD_SRE | IOMMU_UAPI_VTD_EAFE |
+		     IOMMU_UAPI_VTD_EMTE | IOMMU_UAPI_VTD_WPE,
+	.inv_iotlb = BIT(IOMMU_UAPI_GRANU_PASID) | BIT(IOMMU_UAPI_GRANU_ADDR),
+	.inv_dev_iotlb = BIT(IOMMU_UAPI_GRANU_ADDR),
+	.pasid_bits = 16,
+	.gpa_width = 46,
+};
+
+static const struct iommu_uapi_gpasid_bind_data good_bind = {
+	.version = IOMMU_UAPI_VERSION,
+	.format = IOMMU_UAPI_FORMAT_INTEL_VTD,
+	.gpgd = 0x1000,
+	.hpasid = 5,
+	.addr_width = 48,
+};
+
+static int bind_check(const struct iommu_uapi_gpasid_bind_data *data)
+{
+	ioasid_t pasid = 0x55555555;
+	int ret = iommu_uapi_bind_check(data, &all_caps, &pasid);
+
+	/* The PASID is told on success only, and then in full. */
+	if (!ret && pasid != data->hpasid)
+		return -EILSEQ;
+	if (ret && pasid != 0x55555555)
+		return -EILSEQ;
+	return ret;
+}
+
+#define EXPECT_BIND(test, expected, change) do {			\
+	struct iommu_uapi_gpasid_bind_data data = good_bind;		\
+									\
+	change;								\
+	KUNIT_EXPECT_EQ_MSG(test, bind_check(&data), expected, #change); \
+} while (0)
+
+/* R24: every bit. */
+static void test_bind_flags(struct kunit *test)
+{
+	u64 bit;
+	int i;
+
+	EXPECT_BIND(test, 0, (void)data);
+	for (i = 0; i < 64; i++) {
+		bit = BIT_ULL(i);
+		EXPECT_BIND(test, bit & all_caps.bind_flags ? 0 : -EOPNOTSUPP,
+			    data.flags = bit);
+		EXPECT_BIND(test, bit & all_caps.vtd_flags ? 0 : -EOPNOTSUPP,
+			    data.vtd.flags = bit);
+	}
+	for (i = 0; i < sizeof(good_bind.padding); i++)
+		EXPECT_BIND(test, -EOPNOTSUPP, data.padding[i] = 1);
+	for (i = 0; i < 256; i++)
+		EXPECT_BIND(test,
+			    i == IOMMU_UAPI_FORMAT_INTEL_VTD ? 0 : -EOPNOTSUPP,
+			    data.format = i);
+	EXPECT_BIND(test, -EOPNOTSUPP, data.format = 0x80000001);
+	EXPECT_BIND(test, -EOPNOTSUPP, data.format = 0xffffffff);
+
+	EXPECT_BIND(test, -EINVAL, data.vtd.pat = 1);
+	EXPECT_BIND(test, -EINVAL, data.vtd.emt = 0x80000000);
+	EXPECT_BIND(test, 0, (data.vtd.flags = IOMMU_UAPI_VTD_EMTE,
+			      data.vtd.pat = 1, data.vtd.emt = 1));
+}
+
+static void test_bind_bounds(struct kunit *test)
+{
+	u32 width;
+	int i;
+
+	/* R43: no PASID is cut to fit. */
+	EXPECT_BIND(test, 0, data.hpasid = 0);
+	EXPECT_BIND(test, 0, data.hpasid = 0xffff);
+	for (i = 16; i < 64; i++)
+		EXPECT_BIND(test, -EINVAL, data.hpasid = 5 | BIT_ULL(i));
+
+	EXPECT_BIND(test, -EINVAL, data.gpasid = 1);
+	EXPECT_BIND(test, 0, (data.flags = IOMMU_UAPI_BIND_GPASID_VAL,
+			      data.gpasid = 0xfffff));
+	EXPECT_BIND(test, -EINVAL, (data.flags = IOMMU_UAPI_BIND_GPASID_VAL,
+				    data.gpasid = 0x100000));
+	EXPECT_BIND(test, -EINVAL, (data.flags = IOMMU_UAPI_BIND_GPASID_VAL,
+				    data.gpasid = BIT_ULL(32)));
+
+	/* R55: the low bits have a meaning in the PASID entry. */
+	for (i = 0; i < 64; i++)
+		EXPECT_BIND(test, i >= 12 && i < 46 ? 0 : -EINVAL,
+			    data.gpgd = BIT_ULL(i));
+	EXPECT_BIND(test, 0, data.gpgd = 0);
+	EXPECT_BIND(test, 0, data.gpgd = BIT_ULL(46) - 4096);
+
+	for (width = 0; width < 256; width++)
+		EXPECT_BIND(test,
+			    width == 48 || width == 57 ? 0 : -EOPNOTSUPP,
+			    data.addr_width = width);
+	EXPECT_BIND(test, -EOPNOTSUPP, data.addr_width = 48 + 256);
+}
+
+/* What the host lacks is refused. */
+static void test_bind_caps(struct kunit *test)
+{
+	struct iommu_uapi_gpasid_bind_data data = good_bind;
+	struct iommu_uapi_caps caps;
+	ioasid_t pasid;
+
+	caps = all_caps;
+	caps.features &= ~IOMMU_UAPI_FEAT_BIND_PASID;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid),
+			-EOPNOTSUPP);
+	data.hpasid = 0;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid), 0);
+	KUNIT_EXPECT_EQ(test, pasid, IOMMU_NO_PASID);
+
+	caps = all_caps;
+	caps.features &= ~IOMMU_UAPI_FEAT_BIND_NO_PASID;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid),
+			-EOPNOTSUPP);
+
+	caps = all_caps;
+	caps.formats = 0;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid),
+			-EOPNOTSUPP);
+	/* R16: a format that a driver would claim and the core can't check */
+	caps.formats = ~0ULL;
+	data.format = 2;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid),
+			-EOPNOTSUPP);
+
+	data = good_bind;
+	caps = all_caps;
+	caps.addr_width = 48;
+	data.addr_width = 57;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid),
+			-EOPNOTSUPP);
+
+	data = good_bind;
+	caps = all_caps;
+	caps.gpa_width = 64;
+	data.gpgd = U64_MAX - 4095;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid), 0);
+}
+
+static const struct iommu_uapi_cache_invalidate_info good_addr = {
+	.version = IOMMU_UAPI_VERSION,
+	.cache = IOMMU_UAPI_CACHE_IOTLB,
+	.granularity = IOMMU_UAPI_GRANU_ADDR,
+	.addr_info = {
+		.flags = IOMMU_UAPI_INV_ADDR_PASID,
+		.pasid = 5,
+		.addr = 0x200000,
+		.granule_size = 4096,
+		.nb_granules = 1,
+	},
+};
+
+static const struct iommu_uapi_cache_invalidate_info good_pasid = {
+	.version = IOMMU_UAPI_VERSION,
+	.cache = IOMMU_UAPI_CACHE_IOTLB,
+	.granularity = IOMMU_UAPI_GRANU_PASID,
+	.pasid_info = {
+		.flags = IOMMU_UAPI_INV_PASID_PASID,
+		.pasid = 5,
+	},
+};
+
+static int inv_check(const struct iommu_uapi_cache_invalidate_info *info)
+{
+	ioasid_t pasid = 0x55555555;
+	int ret = iommu_uapi_invalidate_check(info, &all_caps, &pasid);
+
+	if (!ret && pasid != (info->granularity == IOMMU_UAPI_GRANU_ADDR ?
+				      info->addr_info.pasid :
+				      info->pasid_info.pasid))
+		return -EILSEQ;
+	if (ret && pasid != 0x55555555)
+		return -EILSEQ;
+	return ret;
+}
+
+#define EXPECT_INV(test, expected, good, change) do {			\
+	struct iommu_uapi_cache_invalidate_info info = good;		\
+	struct iommu_uapi_inv_addr_info *addr = &info.addr_info;	\
+	struct iommu_uapi_inv_pasid_info *all = &info.pasid_info;	\
+									\
+	(void)addr;							\
+	(void)all;							\
+	change;								\
+	KUNIT_EXPECT_EQ_MSG(test, inv_check(&info), expected, #change);	\
+} while (0)
+
+/* R52, R53, R55: all pairs of cache and granularity. */
+static void test_inv_pairs(struct kunit *test)
+{
+	int cache, granularity, expected;
+
+	for (cache = 0; cache < 256; cache++) {
+		for (granularity = 0; granularity < 256; granularity++) {
+			expected = -EOPNOTSUPP;
+			if (granularity == IOMMU_UAPI_GRANU_ADDR &&
+			    !(cache & ~(IOMMU_UAPI_CACHE_IOTLB |
+					IOMMU_UAPI_CACHE_DEV_IOTLB)))
+				expected = cache ? 0 : -EINVAL;
+			if (granularity == IOMMU_UAPI_GRANU_PASID &&
+			    !(cache & ~IOMMU_UAPI_CACHE_IOTLB))
+				expected = cache ? 0 : -EINVAL;
+			if (granularity == IOMMU_UAPI_GRANU_DOMAIN && !cache)
+				expected = -EINVAL;
+
+			if (granularity == IOMMU_UAPI_GRANU_ADDR)
+				EXPECT_INV(test, expected, good_addr,
+					   info.cache = cache);
+			else
+				EXPECT_INV(test, expected, good_pasid,
+					   (info.cache = cache,
+					    info.granularity = granularity));
+		}
+	}
+}
+
+/* R24: every bit; R55: no fallback to PASID 0. */
+static void test_inv_flags(struct kunit *test)
+{
+	u32 known, bit;
+	size_t i;
+
+	known = IOMMU_UAPI_INV_ADDR_PASID | IOMMU_UAPI_INV_ADDR_ARCHID |
+		IOMMU_UAPI_INV_ADDR_LEAF;
+	for (i = 0; i < 32; i++) {
+		bit = BIT(i);
+		EXPECT_INV(test, bit & known ? 0 : -EOPNOTSUPP, good_addr,
+			   addr->flags |= bit);
+	}
+	known = IOMMU_UAPI_INV_PASID_PASID | IOMMU_UAPI_INV_PASID_ARCHID;
+	for (i = 0; i < 32; i++) {
+		bit = BIT(i);
+		EXPECT_INV(test, bit & known ? 0 : -EOPNOTSUPP, good_pasid,
+			   all->flags |= bit);
+	}
+
+	EXPECT_INV(test, -EINVAL, good_addr, addr->flags = 0);
+	EXPECT_INV(test, -EINVAL, good_addr,
+		   (addr->flags = 0, addr->pasid = 0));
+	EXPECT_INV(test, -EINVAL, good_addr,
+		   addr->flags = IOMMU_UAPI_INV_ADDR_LEAF);
+	EXPECT_INV(test, -EINVAL, good_pasid, all->flags = 0);
+	EXPECT_INV(test, -EINVAL, good_pasid,
+		   (all->flags = 0, all->pasid = 0));
+
+	EXPECT_INV(test, -EINVAL, good_addr, addr->archid = 1);
+	EXPECT_INV(test, 0, good_addr,
+		   (addr->flags |= IOMMU_UAPI_INV_ADDR_ARCHID,
+		    addr->archid = 1));
+	EXPECT_INV(test, -EINVAL, good_pasid, all->archid = 1);
+	EXPECT_INV(test, 0, good_pasid,
+		   (all->flags |= IOMMU_UAPI_INV_PASID_ARCHID,
+		    all->archid = 1));
+
+	for (i = 0; i < sizeof(good_addr.padding); i++) {
+		EXPECT_INV(test, -EOPNOTSUPP, good_addr, info.padding[i] = 1);
+		EXPECT_INV(test, -EOPNOTSUPP, good_pasid, info.padding[i] = 1);
+	}
+	/* What the smaller member leaves of the union. */
+	for (i = offsetofend(struct iommu_uapi_cache_invalidate_info,
+			     pasid_info);
+	     i < sizeof(good_pasid); i++)
+		EXPECT_INV(test, -EOPNOTSUPP, good_pasid, ((u8 *)&info)[i] = 1);
+}
+
+static void test_inv_bounds(struct kunit *test)
+{
+	const u64 half = BIT_ULL(56);
+	int i;
+
+	EXPECT_INV(test, 0, good_addr, addr->pasid = 0);
+	EXPECT_INV(test, 0, good_addr, addr->pasid = 0xffff);
+	EXPECT_INV(test, 0, good_pasid, all->pasid = 0xffff);
+	for (i = 16; i < 64; i++) {
+		EXPECT_INV(test, -EINVAL, good_addr, addr->pasid |= BIT_ULL(i));
+		EXPECT_INV(test, -EINVAL, good_pasid, all->pasid |= BIT_ULL(i));
+	}
+
+	/* A power of two, not below a page, that divides the address. */
+	for (i = 0; i < 64; i++)
+		EXPECT_INV(test, i >= 12 && i <= 56 ? 0 : -EINVAL, good_addr,
+			   (addr->addr = 0, addr->granule_size = BIT_ULL(i)));
+	EXPECT_INV(test, -EINVAL, good_addr, addr->granule_size = 0);
+	EXPECT_INV(test, -EINVAL, good_addr, addr->granule_size = 0x3000);
+	EXPECT_INV(test, -EINVAL, good_addr, addr->granule_size = U64_MAX);
+	for (i = 0; i < 12; i++)
+		EXPECT_INV(test, -EINVAL, good_addr, addr->addr |= BIT_ULL(i));
+	EXPECT_INV(test, 0, good_addr, addr->granule_size = 0x200000);
+	EXPECT_INV(test, -EINVAL, good_addr,
+		   (addr->granule_size = 0x200000, addr->addr = 0x201000));
+
+	EXPECT_INV(test, -EINVAL, good_addr, addr->nb_granules = 0);
+	EXPECT_INV(test, -EOVERFLOW, good_addr, addr->nb_granules = U64_MAX);
+	EXPECT_INV(test, -EOVERFLOW, good_addr,
+		   addr->nb_granules = BIT_ULL(52));
+	EXPECT_INV(test, -EOVERFLOW, good_addr,
+		   (addr->addr = -4096ULL, addr->nb_granules = 2));
+	/* The last page ends where the address space does: that is no wrap. */
+	EXPECT_INV(test, 0, good_addr, addr->addr = -4096ULL);
+
+	/* 57 bits, sign-extended. */
+	EXPECT_INV(test, 0, good_addr, addr->addr = half - 4096);
+	EXPECT_INV(test, -EINVAL, good_addr, addr->addr = half);
+	EXPECT_INV(test, -EINVAL, good_addr,
+		   (addr->addr = half - 4096, addr->nb_granules = 2));
+	EXPECT_INV(test, 0, good_addr,
+		   (addr->addr = 0, addr->nb_granules = half >> 12));
+	EXPECT_INV(test, -EINVAL, good_addr,
+		   (addr->addr = 0, addr->nb_granules = (half >> 12) + 1));
+	EXPECT_INV(test, 0, good_addr, addr->addr = -half);
+	EXPECT_INV(test, -EINVAL, good_addr, addr->addr = -half - 4096);
+	/* Canonical at both ends, with the hole in between. */
+	EXPECT_INV(test, -EINVAL, good_addr,
+		   (addr->addr = 0, addr->nb_granules = BIT_ULL(52) - 1));
+}
+
+static void test_inv_caps(struct kunit *test)
+{
+	struct iommu_uapi_cache_invalidate_info info = good_pasid;
+	struct iommu_uapi_caps caps = all_caps;
+	ioasid_t pasid;
+
+	caps.features &= ~IOMMU_UAPI_FEAT_INVALIDATE;
+	KUNIT_EXPECT_EQ(test,
+			iommu_uapi_invalidate_check(&good_addr, &caps, &pasid),
+			-EOPNOTSUPP);
+
+	/* Nobody can name a domain, even if a driver says it could flush it. */
+	caps = all_caps;
+	caps.inv_iotlb |= BIT(IOMMU_UAPI_GRANU_DOMAIN);
+	info.granularity = IOMMU_UAPI_GRANU_DOMAIN;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_invalidate_check(&info, &caps, &pasid),
+			-EOPNOTSUPP);
+}
+
+/* R3, R8, R11: what two hosts share. */
+static void test_caps_intersect(struct kunit *test)
+{
+	struct iommu_uapi_caps a = all_caps, b = all_caps;
+
+	iommu_uapi_caps_intersect(&a, &b);
+	KUNIT_EXPECT_MEMEQ(test, &a, &all_caps, sizeof(a));
+
+	b.addr_width = 48;
+	b.gpa_width = 39;
+	b.pasid_bits = 0;
+	b.features = IOMMU_UAPI_FEAT_BIND_NO_PASID | IOMMU_UAPI_FEAT_RO_MAP;
+	b.vtd_flags = IOMMU_UAPI_VTD_SRE | IOMMU_UAPI_VTD_CD;
+	b.inv_dev_iotlb = 0;
+	KUNIT_EXPECT_TRUE(test, iommu_uapi_caps_map_ro(&b));
+	iommu_uapi_caps_intersect(&a, &b);
+	KUNIT_EXPECT_FALSE(test, iommu_uapi_caps_map_ro(&a));
+	KUNIT_EXPECT_EQ(test, a.addr_width, 48);
+	KUNIT_EXPECT_EQ(test, a.gpa_width, 39);
+	KUNIT_EXPECT_EQ(test, a.pasid_bits, 0);
+	KUNIT_EXPECT_EQ(test, a.features, IOMMU_UAPI_FEAT_BIND_NO_PASID);
+	KUNIT_EXPECT_EQ(test, a.vtd_flags, IOMMU_UAPI_VTD_SRE);
+	KUNIT_EXPECT_EQ(test, a.inv_dev_iotlb, 0);
+	KUNIT_EXPECT_EQ(test, a.inv_iotlb, all_caps.inv_iotlb);
+}
+
+/* R43 */
+static void test_pasid_alloc(struct kunit *test)
+{
+	struct iommu_uapi_caps caps = all_caps;
+	const u32 last = BIT(16) - 1;
+	ioasid_t a, b, c = 0x55555555;
+	int ret;
+
+	KUNIT_EXPECT_EQ(test, iommu_uapi_pasid_alloc(&caps, 0, 10, &c),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, iommu_uapi_pasid_alloc(&caps, 11, 10, &c),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, iommu_uapi_pasid_alloc(&caps, 1, last + 1, &c),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, iommu_uapi_pasid_alloc(&caps, 1, U32_MAX, &c),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test,
+			iommu_uapi_pasid_alloc(&caps, U32_MAX, U32_MAX, &c),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, c, 0x55555555);
+
+	/* Both ends belong to the range. */
+	ret = iommu_uapi_pasid_alloc(&caps, last - 1, last, &a);
+	KUNIT_ASSERT_EQ(test, ret, 0);
+	KUNIT_EXPECT_EQ(test, a, last - 1);
+	ret = iommu_uapi_pasid_alloc(&caps, last - 1, last, &b);
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	if (!ret)
+		KUNIT_EXPECT_EQ(test, b, last);
+	/* R36: told from a lack of memory and from a wrong argument. */
+	KUNIT_EXPECT_EQ(test, iommu_uapi_pasid_alloc(&caps, last - 1, last, &c),
+			-ENOSPC);
+	iommu_uapi_pasid_free(a);
+	if (!ret)
+		iommu_uapi_pasid_free(b);
+
+	/* R12 */
+	caps.features &= ~IOMMU_UAPI_FEAT_HOST_PASID;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_pasid_alloc(&caps, 1, 10, &c),
+			-EOPNOTSUPP);
+	caps = all_caps;
+	caps.pasid_bits = 0;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_pasid_alloc(&caps, 1, 1, &c),
+			-EINVAL);
+}
+
+/* R9, R39, R51: a device without an IOMMU behind it. */
+static void test_no_iommu(struct kunit *test)
+{
+	struct device *dev = kunit_device_register(test, "no-iommu");
+	struct iommu_uapi_caps caps;
+	struct iommu_domain *domain;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	KUNIT_EXPECT_EQ(test, iommu_uapi_get_caps(dev, NULL, &caps),
+			-EOPNOTSUPP);
+	domain = iommu_uapi_parent_alloc(dev);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(domain), -EOPNOTSUPP);
+	domain = iommu_uapi_bind(dev, NULL, 5, &good_bind);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(domain), -ENODEV);
+}
+
+/* R33 */
+static void test_invalidate_nothing(struct kunit *test)
+{
+	struct iommu_domain nested = {};
+	u32 handled = 0x55555555;
+
+	KUNIT_EXPECT_EQ(test, iommu_uapi_invalidate(&nested, NULL, 0, &handled),
+			0);
+	KUNIT_EXPECT_EQ(test, handled, 0);
+}
+
+static int fake_invalidate(struct iommu_domain *nested,
+			   const struct iommu_uapi_cache_invalidate_info *info,
+			   u32 nr, u32 *handled)
+{
+	*handled = nr / 2;
+	return -EIO;
+}
+
+/* R33, R35, R36: how far the driver came, and why, comes through unchanged. */
+static void test_invalidate_partly(struct kunit *test)
+{
+	static const struct iommu_uapi_ops uapi = {
+		.cache_invalidate = fake_invalidate,
+	};
+	static const struct iommu_ops ops = { .uapi = &uapi };
+	struct iommu_domain nested = { .owner = &ops };
+	u32 handled = 0x55555555;
+
+	KUNIT_EXPECT_EQ(test,
+			iommu_uapi_invalidate(&nested, &good_addr, 7, &handled),
+			-EIO);
+	KUNIT_EXPECT_EQ(test, handled, 3);
+}
+
+static struct kunit_case iommu_uapi_cases[] = {
+	KUNIT_CASE(test_size_table),
+	KUNIT_CASE(test_copy_size),
+	KUNIT_CASE(test_copy_version),
+	KUNIT_CASE(test_copy_fault),
+	KUNIT_CASE(test_copy_race),
+	KUNIT_CASE(test_bind_flags),
+	KUNIT_CASE(test_bind_bounds),
+	KUNIT_CASE(test_bind_caps),
+	KUNIT_CASE(test_inv_pairs),
+	KUNIT_CASE(test_inv_flags),
+	KUNIT_CASE(test_inv_bounds),
+	KUNIT_CASE(test_inv_caps),
+	KUNIT_CASE(test_caps_intersect),
+	KUNIT_CASE(test_pasid_alloc),
+	KUNIT_CASE(test_no_iommu),
+	KUNIT_CASE(test_invalidate_nothing),
+	KUNIT_CASE(test_invalidate_partly),
+	{}
+};
+
+static struct kunit_suite iommu_uapi_suite = {
+	.name = "iommu-uapi",
+	.test_cases = iommu_uapi_cases,
+};
+
+kunit_test_suite(iommu_uapi_suite);
+
+MODULE_DESCRIPTION("KUnit tests for guest-owned I/O page tables");
+MODULE_LICENSE("GPL");
