@@ -1,0 +1,698 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The launch of a guest with a virtual IOMMU, step by step, on the lab's test
+ * device: what a virtual machine monitor asks and does, what the device then
+ * sees, and what is left of a program that was killed.
+ *
+ * The story has two programs, children of this one. The first one is killed in
+ * the middle of its work; the second one gets the same device after it.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <sys/wait.h>
+
+#include <linux/iommu.h>
+#include <linux/vfio.h>
+
+#include "pgtable.h"
+#include "testdev.h"
+
+#define GUEST_BASE	0x40000000ULL
+#define GUEST_SIZE	(8UL << 20)
+#define GUEST_VA	0x7f5432000000ULL
+
+/* What the first program leaves to the one that kills it. */
+struct legacy {
+	bool ok;
+	__u32 pasid;
+	__u64 gpa;
+};
+
+struct vmm {
+	const char *bdf;
+	int group_id;
+	int container;
+	int group;
+	struct testdev dev;
+	struct iommu_uapi_caps caps;
+	__u32 version;
+	__u32 quota;
+	__u32 used;
+	__u32 pasid;
+	struct gmem *mem;
+	struct pgt pt;
+};
+
+static int failures;
+
+static void step(const char *name)
+{
+	printf("\n%s\n", name);
+}
+
+static void say(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	printf("    ");
+	vprintf(format, args);
+	printf("\n");
+	va_end(args);
+}
+
+/* One line for each thing that has to be so; true if it is. */
+static bool check(bool holds, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	printf("    %-6s ", holds ? "ok" : "FAILED");
+	vprintf(format, args);
+	printf("\n");
+	va_end(args);
+	failures += !holds;
+	return holds;
+}
+
+static const char *errno_name(int e)
+{
+	return e ? strerrorname_np(e) : "accepted";
+}
+
+static const char *outcome(int result)
+{
+	switch (result) {
+	case TESTDEV_DONE:
+		return "done";
+	case TESTDEV_FAULT:
+		return "faulted";
+	case TESTDEV_NO_MASTER:
+		return "bus mastering is off";
+	case TESTDEV_BAD:
+		return "bad parameters";
+	case TESTDEV_PASID_OFF:
+		return "PASIDs are off";
+	default:
+		return "the device does not answer";
+	}
+}
+
+/* Calls, each with its errno as the answer, 0 if there is none. */
+
+static int pasid_request(struct vmm *vmm, __u32 flags, __u32 first, __u32 last,
+			 __u32 *pasid)
+{
+	struct vfio_iommu_type1_pasid_request req = {
+		.argsz = sizeof(req),
+		.flags = flags,
+		.first = first,
+		.last = last,
+	};
+
+	if (ioctl(vmm->container, VFIO_IOMMU_PASID_REQUEST, &req))
+		return errno;
+	if (pasid)
+		*pasid = req.pasid;
+	return 0;
+}
+
+static struct iommu_uapi_gpasid_bind_data bind_data(struct vmm *vmm)
+{
+	return (struct iommu_uapi_gpasid_bind_data){
+		.version = vmm->version,
+		.format = IOMMU_UAPI_FORMAT_INTEL_VTD,
+		.gpgd = vmm->pt.root,
+		.hpasid = vmm->pasid,
+		.addr_width = 48,
+	};
+}
+
+static int bind_table(struct vmm *vmm,
+		      const struct iommu_uapi_gpasid_bind_data *data)
+{
+	struct {
+		struct vfio_iommu_type1_bind_gpasid head;
+		struct iommu_uapi_gpasid_bind_data data;
+	} bind = {
+		.head.argsz = sizeof(bind),
+		.head.group_id = vmm->group_id,
+		.data = *data,
+	};
+
+	return ioctl(vmm->container, VFIO_IOMMU_BIND_GPASID, &bind) ? errno : 0;
+}
+
+static int unbind_table(struct vmm *vmm)
+{
+	struct vfio_iommu_type1_unbind_gpasid unbind = {
+		.argsz = sizeof(unbind),
+		.group_id = vmm->group_id,
+		.pasid = vmm->pasid,
+	};
+
+	return ioctl(vmm->container, VFIO_IOMMU_UNBIND_GPASID, &unbind) ?
+		       errno : 0;
+}
+
+static struct iommu_uapi_cache_invalidate_info inv_data(struct vmm *vmm,
+							__u64 va)
+{
+	return (struct iommu_uapi_cache_invalidate_info){
+		.version = vmm->version,
+		.cache = IOMMU_UAPI_CACHE_IOTLB,
+		.granularity = IOMMU_UAPI_GRANU_ADDR,
+		.addr_info = {
+			.flags = IOMMU_UAPI_INV_ADDR_PASID,
+			.pasid = vmm->pasid,
+			.addr = va,
+			.granule_size = PGT_4K,
+			.nb_granules = 1,
+		},
+	};
+}
+
+static int invalidate(struct vmm *vmm,
+		      const struct iommu_uapi_cache_invalidate_info *info,
+		      __u32 *handled)
+{
+	struct {
+		struct vfio_iommu_type1_cache_invalidate head;
+		struct iommu_uapi_cache_invalidate_info info;
+	} inv = {
+		.head.argsz = sizeof(inv),
+		.head.nr_entries = 1,
+		.head.entry_size = sizeof(inv.info),
+		.info = *info,
+	};
+	int rc = ioctl(vmm->container, VFIO_IOMMU_CACHE_INVALIDATE, &inv) ?
+			 errno : 0;
+
+	*handled = inv.head.handled;
+	return rc;
+}
+
+static int map_guest_memory(struct vmm *vmm)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (uintptr_t)vmm->mem->base,
+		.iova = vmm->mem->gpa,
+		.size = vmm->mem->size,
+	};
+
+	return ioctl(vmm->container, VFIO_IOMMU_MAP_DMA, &map) ? errno : 0;
+}
+
+/* Finds the capability; false if the container's IOMMUs can't nest. */
+static bool read_caps(struct vmm *vmm)
+{
+	static __u64 room[512];
+	struct vfio_iommu_type1_info *info = (void *)room;
+	struct vfio_iommu_type1_info_cap_nesting *nesting;
+	struct vfio_info_cap_header *header;
+	size_t size;
+	__u32 next;
+
+	memset(room, 0, sizeof(room));
+	info->argsz = sizeof(room);
+	if (ioctl(vmm->container, VFIO_IOMMU_GET_INFO, info) ||
+	    !(info->flags & VFIO_IOMMU_INFO_CAPS))
+		return false;
+	for (next = info->cap_offset; next; next = header->next) {
+		header = (void *)info + next;
+		if (header->id != VFIO_IOMMU_TYPE1_INFO_CAP_NESTING)
+			continue;
+		nesting = (void *)header;
+		size = nesting->caps_size;
+		if (size > sizeof(vmm->caps))
+			size = sizeof(vmm->caps);
+		memset(&vmm->caps, 0, sizeof(vmm->caps));
+		memcpy(&vmm->caps, nesting->caps, size);
+		vmm->quota = nesting->pasid_quota;
+		vmm->used = nesting->pasids_used;
+		return true;
+	}
+	return false;
+}
+
+/* One bit, its name; then the next ones. Ends with a NULL. */
+struct bit_name {
+	__u64 bit;
+	const char *name;
+};
+
+static const char *names(__u64 mask, const struct bit_name *bits)
+{
+	static char text[4][200];
+	static int turn;
+	char *t = text[turn++ % 4];
+
+	t[0] = 0;
+	for (; bits->name; bits++) {
+		if (!(mask & bits->bit))
+			continue;
+		mask &= ~bits->bit;
+		snprintf(t + strlen(t), 200 - strlen(t), "%s%s",
+			 t[0] ? ", " : "", bits->name);
+	}
+	if (mask)
+		snprintf(t + strlen(t), 200 - strlen(t), "%s0x%llx",
+			 t[0] ? ", " : "", mask);
+	return t[0] ? t : "none";
+}
+
+static const struct bit_name feature_names[] = {
+	{ IOMMU_UAPI_FEAT_BIND_NO_PASID, "bind without PASID" },
+	{ IOMMU_UAPI_FEAT_BIND_PASID, "bind with PASID" },
+	{ IOMMU_UAPI_FEAT_HOST_PASID, "PASIDs from the host" },
+	{ IOMMU_UAPI_FEAT_INVALIDATE, "invalidate" },
+	{ IOMMU_UAPI_FEAT_RO_MAP, "read-only memory" },
+	{}
+};
+
+static const struct bit_name format_names[] = {
+	{ 1 << IOMMU_UAPI_FORMAT_INTEL_VTD, "Intel VT-d" },
+	{}
+};
+
+static const struct bit_name bind_names[] = {
+	{ IOMMU_UAPI_BIND_GPASID_VAL, "guest PASID" },
+	{}
+};
+
+static const struct bit_name vtd_names[] = {
+	{ IOMMU_UAPI_VTD_SRE, "SRE" },	 { IOMMU_UAPI_VTD_EAFE, "EAFE" },
+	{ IOMMU_UAPI_VTD_PCD, "PCD" },	 { IOMMU_UAPI_VTD_PWT, "PWT" },
+	{ IOMMU_UAPI_VTD_EMTE, "EMTE" }, { IOMMU_UAPI_VTD_CD, "CD" },
+	{ IOMMU_UAPI_VTD_WPE, "WPE" },	 {}
+};
+
+static const struct bit_name granu_names[] = {
+	{ 1 << IOMMU_UAPI_GRANU_DOMAIN, "domain" },
+	{ 1 << IOMMU_UAPI_GRANU_PASID, "PASID" },
+	{ 1 << IOMMU_UAPI_GRANU_ADDR, "address" },
+	{}
+};
+
+static bool vmm_open(struct vmm *vmm)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/dev/vfio/%d", vmm->group_id);
+	vmm->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	if (vmm->container < 0)
+		return check(false, "/dev/vfio/vfio: %s", strerror(errno));
+	vmm->group = open(path, O_RDWR | O_CLOEXEC);
+	if (vmm->group < 0)
+		return check(false, "%s: %s", path, strerror(errno));
+	return true;
+}
+
+/* Makes the container a nesting one. False says that the host can't. */
+static bool vmm_query(struct vmm *vmm)
+{
+	int version = ioctl(vmm->container, VFIO_CHECK_EXTENSION,
+			    VFIO_TYPE1_IOMMU_UAPI);
+
+	if (version <= 0) {
+		say("version   none: this kernel does not have the interface");
+		return false;
+	}
+	say("version   %d (this program knows %d)", version,
+	    IOMMU_UAPI_VERSION);
+	if (ioctl(vmm->group, VFIO_GROUP_SET_CONTAINER, &vmm->container)) {
+		say("group %d can't be used: %s", vmm->group_id,
+		    strerror(errno));
+		return false;
+	}
+	if (ioctl(vmm->container, VFIO_SET_IOMMU, VFIO_TYPE1_NESTING_IOMMU)) {
+		say("nesting   no: the container is refused, %s",
+		    errno_name(errno));
+		return false;
+	}
+	if (!read_caps(vmm)) {
+		say("nesting   no: the container does not report it");
+		return false;
+	}
+	vmm->version = vmm->caps.version < IOMMU_UAPI_VERSION ?
+			       vmm->caps.version : IOMMU_UAPI_VERSION;
+	return true;
+}
+
+static void vmm_print_caps(const struct vmm *vmm)
+{
+	const struct iommu_uapi_caps *caps = &vmm->caps;
+
+	say("features  %s", names(caps->features, feature_names));
+	say("formats   %s; address width %u, guest-physical %u",
+	    names(caps->formats, format_names), caps->addr_width,
+	    caps->gpa_width);
+	say("flags     bind: %s; VT-d: %s", names(caps->bind_flags, bind_names),
+	    names(caps->vtd_flags, vtd_names));
+	say("caches    IOTLB: %s; device IOTLB: %s; PASID: %s",
+	    names(caps->inv_iotlb, granu_names),
+	    names(caps->inv_dev_iotlb, granu_names),
+	    names(caps->inv_pasid, granu_names));
+	say("PASIDs    width %u, quota %u, in use %u", caps->pasid_bits,
+	    vmm->quota, vmm->used);
+}
+
+static bool vmm_start(struct vmm *vmm)
+{
+	int fd, rc;
+
+	rc = map_guest_memory(vmm);
+	if (!check(!rc, "guest memory 0x%llx-0x%llx mapped%s%s",
+		   vmm->mem->gpa, vmm->mem->gpa + vmm->mem->size - 1,
+		   rc ? ": " : "", rc ? errno_name(rc) : ""))
+		return false;
+	fd = ioctl(vmm->group, VFIO_GROUP_GET_DEVICE_FD, vmm->bdf);
+	if (fd < 0)
+		return check(false, "device %s: %s", vmm->bdf, strerror(errno));
+	rc = testdev_init(&vmm->dev, fd);
+	return check(!rc, "device %s is open", vmm->bdf);
+}
+
+/* Both directions at @va; memory has to agree at @gpa. */
+static bool dma_lands(struct vmm *vmm, __u64 va, __u64 gpa, const char *text)
+{
+	char *mem = gmem_ptr(vmm->mem, gpa);
+	char buf[64] = {}, other[64] = {};
+	int rc;
+
+	memset(mem, 0, sizeof(buf));
+	snprintf(mem, sizeof(buf), "%s", text);
+	rc = testdev_read(&vmm->dev, TESTDEV_PASID(vmm->pasid), va, buf,
+			  sizeof(buf));
+	if (!check(!rc && !memcmp(buf, mem, sizeof(buf)),
+		   "device reads  0x%llx: %s, it got \"%.63s\"", va, outcome(rc),
+		   buf))
+		return false;
+
+	snprintf(other, sizeof(other), "%s, says the device", text);
+	rc = testdev_write(&vmm->dev, TESTDEV_PASID(vmm->pasid), va, other,
+			   sizeof(other));
+	return check(!rc && !memcmp(other, mem, sizeof(other)),
+		     "device writes 0x%llx: %s, memory at 0x%llx has \"%.63s\"",
+		     va, outcome(rc), gpa, mem);
+}
+
+static bool dma_faults(struct vmm *vmm, __u32 pasid, __u64 va, const char *what)
+{
+	char buf[64] = "must not land";
+	int rd, wr;
+
+	rd = testdev_read(&vmm->dev, pasid, va, buf, sizeof(buf));
+	wr = testdev_write(&vmm->dev, pasid, va, buf, sizeof(buf));
+	return check(rd == TESTDEV_FAULT && wr == TESTDEV_FAULT,
+		     "%s 0x%llx: read %s, write %s", what, va, outcome(rd),
+		     outcome(wr));
+}
+
+static void refused(int rc, int want, const char *what)
+{
+	check(rc == want, "%-40s %s%s%s", what, errno_name(rc),
+	      rc == want ? "" : ", expected ",
+	      rc == want ? "" : errno_name(want));
+}
+
+/* The first program; it gets no further than to its last line. */
+static void first_program(struct vmm *vmm, int out)
+{
+	struct iommu_uapi_cache_invalidate_info inv;
+	struct iommu_uapi_gpasid_bind_data data;
+	struct legacy legacy = {};
+	__u32 handled;
+	__u64 a, b;
+	int rc;
+
+	step("1. Query: what can this host do?");
+	if (!vmm_open(vmm))
+		goto out;
+	if (!check(vmm_query(vmm), "the host can nest"))
+		goto out;
+	vmm_print_caps(vmm);
+	check(vmm->used == 0, "no PASID is in use, and none had to be allocated to ask");
+	if (!vmm_start(vmm))
+		goto out;
+
+	step("2. A PASID from the host");
+	rc = pasid_request(vmm, VFIO_PASID_REQUEST_ALLOC, 1,
+			   (1U << vmm->caps.pasid_bits) - 1, &vmm->pasid);
+	if (!check(!rc, "PASID %u%s%s", vmm->pasid, rc ? ": " : "",
+		   rc ? errno_name(rc) : ""))
+		goto out;
+	read_caps(vmm);
+	check(vmm->used == 1, "in use %u of %u", vmm->used, vmm->quota);
+	dma_faults(vmm, TESTDEV_PASID(vmm->pasid), GUEST_VA,
+		   "nothing is bound to it yet: DMA at");
+
+	step("3. The guest's page table, bound to it");
+	pgt_init(&vmm->pt, vmm->mem);
+	a = gmem_alloc(vmm->mem, PGT_4K, PGT_4K);
+	b = gmem_alloc(vmm->mem, PGT_2M, PGT_2M);
+	pgt_map(&vmm->pt, GUEST_VA, a, PGT_4K, PGT_RW);
+	pgt_map(&vmm->pt, GUEST_VA + PGT_2M, b, PGT_2M, PGT_RW);
+	say("guest table at 0x%llx: 0x%llx -> 0x%llx (4 KiB)", vmm->pt.root,
+	    GUEST_VA, a);
+	say("                          0x%llx -> 0x%llx (2 MiB)",
+	    GUEST_VA + PGT_2M, b);
+	data = bind_data(vmm);
+	rc = bind_table(vmm, &data);
+	if (!check(!rc, "bound to PASID %u of group %d%s%s", vmm->pasid,
+		   vmm->group_id, rc ? ": " : "", rc ? errno_name(rc) : ""))
+		goto out;
+
+	step("4. The device uses guest-virtual addresses");
+	dma_lands(vmm, GUEST_VA + 0x120, a + 0x120, "hello from the guest");
+	dma_lands(vmm, GUEST_VA + PGT_2M + 0x54320, b + 0x54320,
+		  "a large page");
+	check((*pgt_leaf(&vmm->pt, GUEST_VA) & (PGT_A | PGT_D)) ==
+	      (PGT_A | PGT_D), "accessed and dirty are set in the guest's entry");
+	dma_faults(vmm, TESTDEV_NO_PASID, GUEST_VA, "without the PASID,");
+	dma_faults(vmm, TESTDEV_PASID(vmm->pasid), GUEST_VA + PGT_4K,
+		   "what the guest has not mapped,");
+
+	step("5. The guest takes a mapping away");
+	pgt_unmap(&vmm->pt, GUEST_VA);
+	dma_lands(vmm, GUEST_VA + 0x120, a + 0x120, "not invalidated yet");
+	inv = inv_data(vmm, GUEST_VA);
+	rc = invalidate(vmm, &inv, &handled);
+	check(!rc && handled == 1, "invalidate: %s, %u of 1 handled",
+	      rc ? errno_name(rc) : "done", handled);
+	dma_faults(vmm, TESTDEV_PASID(vmm->pasid), GUEST_VA, "now");
+	dma_lands(vmm, GUEST_VA + PGT_2M, b, "the other one is still there");
+
+	step("6. What is wrong is refused, each with its errno");
+	data = bind_data(vmm);
+	data.flags = 1ULL << 63;
+	refused(bind_table(vmm, &data), EOPNOTSUPP, "bind, unknown flag");
+	data = bind_data(vmm);
+	data.version = vmm->caps.version + 1;
+	refused(bind_table(vmm, &data), EOPNOTSUPP, "bind, version too new");
+	data.version = 0;
+	refused(bind_table(vmm, &data), EINVAL, "bind, version 0");
+	data = bind_data(vmm);
+	data.hpasid = vmm->pasid + 1;
+	refused(bind_table(vmm, &data), ENOENT, "bind, foreign PASID");
+	data = bind_data(vmm);
+	refused(bind_table(vmm, &data), EEXIST, "bind, the same once more");
+	inv = inv_data(vmm, GUEST_VA);
+	inv.addr_info.pasid = vmm->pasid + 1;
+	refused(invalidate(vmm, &inv, &handled), ENOENT,
+		"invalidate, foreign PASID");
+	inv = inv_data(vmm, GUEST_VA);
+	inv.addr_info.flags = 1U << 31;
+	refused(invalidate(vmm, &inv, &handled), EOPNOTSUPP,
+		"invalidate, unknown flag");
+	refused(pasid_request(vmm, VFIO_PASID_REQUEST_FREE, vmm->pasid,
+			      vmm->pasid, NULL), EBUSY,
+		"free, the PASID is bound");
+	dma_lands(vmm, GUEST_VA + PGT_2M, b, "nothing has changed by that");
+
+	legacy.ok = !failures;
+	legacy.pasid = vmm->pasid;
+	legacy.gpa = b;
+out:
+	fflush(stdout);
+	if (write(out, &legacy, sizeof(legacy)) != sizeof(legacy))
+		_exit(1);
+	/* To be killed with everything bound, allocated and open. */
+	for (;;)
+		pause();
+}
+
+/* The second program: the same device, and the PASID of the dead one. */
+static void second_program(struct vmm *vmm, const struct legacy *legacy,
+			   const struct gmem *dead)
+{
+	struct iommu_uapi_gpasid_bind_data data;
+	const char *mem = gmem_ptr(dead, legacy->gpa);
+	char before[64];
+	__u64 gpa;
+	int rc;
+
+	if (!vmm_open(vmm) || !check(vmm_query(vmm), "the next program opens the device"))
+		return;
+	check(vmm->used == 0, "PASIDs: quota %u, in use %u", vmm->quota,
+	      vmm->used);
+	if (!vmm_start(vmm))
+		return;
+	memcpy(before, mem, sizeof(before));
+	vmm->pasid = legacy->pasid;
+	dma_faults(vmm, TESTDEV_PASID(vmm->pasid), GUEST_VA + PGT_2M,
+		   "with the dead program's PASID,");
+	check(!memcmp(before, mem, sizeof(before)),
+	      "the dead program's memory still has \"%.63s\"", mem);
+
+	step("8. A clean slate");
+	rc = pasid_request(vmm, VFIO_PASID_REQUEST_ALLOC, legacy->pasid,
+			   legacy->pasid, &vmm->pasid);
+	if (!check(!rc, "PASID %u is free and allocated again%s%s",
+		   legacy->pasid, rc ? ": " : "", rc ? errno_name(rc) : ""))
+		return;
+	dma_faults(vmm, TESTDEV_PASID(vmm->pasid), GUEST_VA + PGT_2M,
+		   "nothing is bound to it:");
+	pgt_init(&vmm->pt, vmm->mem);
+	gpa = gmem_alloc(vmm->mem, PGT_4K, PGT_4K);
+	pgt_map(&vmm->pt, GUEST_VA, gpa, PGT_4K, PGT_RW);
+	data = bind_data(vmm);
+	rc = bind_table(vmm, &data);
+	if (!check(!rc, "its own table is bound%s%s", rc ? ": " : "",
+		   rc ? errno_name(rc) : ""))
+		return;
+	dma_lands(vmm, GUEST_VA, gpa, "hello from the next guest");
+	rc = unbind_table(vmm);
+	check(!rc, "unbound%s%s", rc ? ": " : "", rc ? errno_name(rc) : "");
+	dma_faults(vmm, TESTDEV_PASID(vmm->pasid), GUEST_VA, "after it,");
+	refused(unbind_table(vmm), ENOENT, "unbind once more");
+	rc = pasid_request(vmm, VFIO_PASID_REQUEST_FREE, vmm->pasid,
+			   vmm->pasid, NULL);
+	check(!rc, "PASID %u is freed%s%s", vmm->pasid, rc ? ": " : "",
+	      rc ? errno_name(rc) : "");
+	read_caps(vmm);
+	check(vmm->used == 0, "in use %u", vmm->used);
+}
+
+static void tell_the_story(struct vmm *vmm)
+{
+	struct gmem first = {}, second = {};
+	struct legacy legacy = {};
+	int fds[2], status;
+	pid_t pid;
+
+	if (gmem_init_shared(&first, GUEST_BASE, GUEST_SIZE) ||
+	    gmem_init(&second, GUEST_BASE, GUEST_SIZE) || pipe(fds)) {
+		check(false, "memory for two guests");
+		return;
+	}
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0) {
+		check(false, "fork: %s", strerror(errno));
+		return;
+	}
+	if (!pid) {
+		/* Not to outlive an interrupted demo. */
+		alarm(120);
+		vmm->mem = &first;
+		first_program(vmm, fds[1]);
+	}
+	close(fds[1]);
+	if (read(fds[0], &legacy, sizeof(legacy)) != sizeof(legacy))
+		legacy.ok = false;
+	close(fds[0]);
+
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	if (!legacy.ok) {
+		failures++;
+		return;
+	}
+	step("7. The program is killed, and has cleaned up nothing");
+	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+	      "kill -9 %d, with PASID %u bound", pid, legacy.pasid);
+
+	vmm->mem = &second;
+	second_program(vmm, &legacy, &first);
+}
+
+/* A host that can't: told at the query, and nothing else is tried. */
+static void expect_no_nesting(struct vmm *vmm)
+{
+	step("Query: what can this host do?");
+	if (!vmm_open(vmm))
+		return;
+	check(!vmm_query(vmm),
+	      "told before any guest memory was mapped or any device opened");
+	say("A guest that needs a virtual IOMMU is not launched here.");
+}
+
+static void print_help(FILE *to, const char *name)
+{
+	fprintf(to,
+		"usage: %s [--expect-no-nesting] [DEVICE]\n"
+		"\n"
+		"Launches a guest in miniature on the lab's test device, 1af4:10f0, and\n"
+		"shows each step. DEVICE is a PCI address as 0000:01:00.0; without it, the\n"
+		"first such device that is alone in its IOMMU group is taken.\n"
+		"\n"
+		"  --expect-no-nesting  the host can't nest, and has to say so when asked\n"
+		"\n"
+		"Exit status: 0 if everything was as it has to be, 1 if not, 2 if it could\n"
+		"not be tried.\n", name);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "expect-no-nesting", no_argument, NULL, 'n' },
+		{ "help", no_argument, NULL, 'h' },
+		{}
+	};
+	struct vmm vmm = {};
+	bool nesting = true;
+	char bdf[16];
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (c) {
+		case 'n':
+			nesting = false;
+			break;
+		case 'h':
+			print_help(stdout, argv[0]);
+			return 0;
+		default:
+			print_help(stderr, argv[0]);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		snprintf(bdf, sizeof(bdf), "%.15s", argv[optind]);
+	} else if (testdev_find(bdf, 0, 1)) {
+		fprintf(stderr, "no test device (1af4:10f0) here\n");
+		return 2;
+	}
+	if (testdev_bind_vfio(bdf)) {
+		fprintf(stderr, "vfio-pci does not take %s\n", bdf);
+		return 2;
+	}
+	vmm.bdf = bdf;
+	vmm.group_id = testdev_group(bdf);
+	printf("Device %s, IOMMU group %d\n", vmm.bdf, vmm.group_id);
+
+	if (nesting)
+		tell_the_story(&vmm);
+	else
+		expect_no_nesting(&vmm);
+
+	printf("\n%s\n", failures ? "Not every step held." : "Every step held.");
+	return failures ? 1 : 0;
+}
