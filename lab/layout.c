@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The layouts that callers were built against. They never change: a failure
+ * here means that programs which exist stop working.
+ */
+#include <linux/iommu.h>
+#include <linux/vfio.h>
+
+#define AT(type, member, offset) \
+	_Static_assert(__builtin_offsetof(struct type, member) == (offset), \
+		       #type "." #member)
+#define SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type)
+
+AT(iommu_uapi_gpasid_bind_data, version, 0);
+AT(iommu_uapi_gpasid_bind_data, format, 4);
+AT(iommu_uapi_gpasid_bind_data, flags, 8);
+AT(iommu_uapi_gpasid_bind_data, gpgd, 16);
+AT(iommu_uapi_gpasid_bind_data, hpasid, 24);
+AT(iommu_uapi_gpasid_bind_data, gpasid, 32);
+AT(iommu_uapi_gpasid_bind_data, addr_width, 40);
+AT(iommu_uapi_gpasid_bind_data, padding, 44);
+AT(iommu_uapi_gpasid_bind_data, vtd.flags, 56);
+AT(iommu_uapi_gpasid_bind_data, vtd.pat, 64);
+AT(iommu_uapi_gpasid_bind_data, vtd.emt, 68);
+SIZE(iommu_uapi_gpasid_bind_data, 72);
+
+AT(iommu_uapi_cache_invalidate_info, version, 0);
+AT(iommu_uapi_cache_invalidate_info, cache, 4);
+AT(iommu_uapi_cache_invalidate_info, granularity, 5);
+AT(iommu_uapi_cache_invalidate_info, padding, 6);
+AT(iommu_uapi_cache_invalidate_info, pasid_info.flags, 8);
+AT(iommu_uapi_cache_invalidate_info, pasid_info.archid, 12);
+AT(iommu_uapi_cache_invalidate_info, pasid_info.pasid, 16);
+AT(iommu_uapi_cache_invalidate_info, addr_info.flags, 8);
+AT(iommu_uapi_cache_invalidate_info, addr_info.archid, 12);
+AT(iommu_uapi_cache_invalidate_info, addr_info.pasid, 16);
+AT(iommu_uapi_cache_invalidate_info, addr_info.addr, 24);
+AT(iommu_uapi_cache_invalidate_info, addr_info.granule_size, 32);
+AT(iommu_uapi_cache_invalidate_info, addr_info.nb_granules, 40);
+SIZE(iommu_uapi_cache_invalidate_info, 48);
+
+/* Version 1 ends after code. */
+AT(iommu_uapi_page_response, code, 16);
+AT(iommu_uapi_page_response, cookie, 24);
+SIZE(iommu_uapi_page_response, 32);
+
+AT(iommu_uapi_caps, features, 8);
+AT(iommu_uapi_caps, inv_iotlb, 40);
+AT(iommu_uapi_caps, gpa_width, 56);
+SIZE(iommu_uapi_caps, 64);
+
+SIZE(vfio_iommu_type1_pasid_request, 24);
+SIZE(vfio_iommu_type1_bind_gpasid, 16);
+AT(vfio_iommu_type1_bind_gpasid, data, 16);
+SIZE(vfio_iommu_type1_unbind_gpasid, 16);
+SIZE(vfio_iommu_type1_cache_invalidate, 24);
+AT(vfio_iommu_type1_cache_invalidate, data, 24);
+SIZE(vfio_iommu_type1_info_cap_nesting, 24);
+
+/* Numbers, as callers compiled them in. */
+_Static_assert(VFIO_TYPE1_IOMMU_UAPI == 0x10000, "extension");
+_Static_assert(VFIO_IOMMU_TYPE1_INFO_CAP_NESTING == 0x1000, "capability");
+_Static_assert(VFIO_IOMMU_PASID_REQUEST == VFIO_DEVICE_GET_INFO + 15, "request");
+_Static_assert(VFIO_IOMMU_CACHE_INVALIDATE == VFIO_IOMMU_PASID_REQUEST + 3, "invalidate");
+_Static_assert(IOMMU_UAPI_VERSION_1 == 1 && IOMMU_UAPI_VERSION_2 == 2, "versions");
+_Static_assert(IOMMU_UAPI_CACHE_IOTLB == 1 && IOMMU_UAPI_CACHE_DEV_IOTLB == 2 &&
+	       IOMMU_UAPI_CACHE_PASID == 4, "caches");
+_Static_assert(IOMMU_UAPI_GRANU_DOMAIN == 0 && IOMMU_UAPI_GRANU_PASID == 1 &&
+	       IOMMU_UAPI_GRANU_ADDR == 2, "granularities");
+_Static_assert(IOMMU_UAPI_RESP_SUCCESS == 0 && IOMMU_UAPI_RESP_INVALID == 1 &&
+	       IOMMU_UAPI_RESP_FAILURE == 2, "codes");

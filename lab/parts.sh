@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The parts of make check, in the order in which they run: what is quick and
+# what most often breaks comes first. Sourced by lab/check.
+
+kernel=$build/linux
+mails=$build/series/kernel
+
+licences()
+{
+	local file bad=0
+	while read -r file; do
+		case $file in COPYING|.gitignore|*/log-allowed|*/log-never) continue ;; esac
+		[[ $file == *.patch ]] || head -n 25 "$top/$file" | grep -q SPDX-License-Identifier ||
+			{ echo "no licence line: $file"; bad=1; }
+	done < <(git -C "$top" ls-files)
+	return $bad
+}
+
+# Tree and repository say the same, in both directions.
+roundtrip()
+{
+	local what
+	rm -rf "$build/roundtrip" && mkdir "$build/roundtrip"
+	cp -r "$top/patches" "$top/qemu" "$top/include" "$top/drivers" "$top/Documentation" \
+		"$top/tools" "$build/roundtrip"
+	for what in kernel qemu; do
+		"$lab/tree" make $what
+		"$lab/tree" refresh $what
+	done
+	for what in patches qemu include drivers Documentation tools; do
+		diff -r "$build/roundtrip/$what" "$top/$what" || return 1
+	done
+	rm -rf "$build/roundtrip"
+}
+
+# `git am` of the mails on the pristine source gives the same tree.
+mails()
+{
+	local work=$build/linux-am
+	"$lab/tree" mails kernel
+	rm -rf "$work"
+	git -C "$kernel" worktree prune
+	git -C "$kernel" worktree add -q --no-checkout --detach "$work" base
+	git -C "$kernel" diff --name-only base generated | sed 's,^,/,' |
+		git -C "$work" sparse-checkout set --no-cone --stdin
+	git -C "$work" checkout -q
+	git -C "$work" am -q "$mails"/*.patch
+	git -C "$work" diff --stat generated --exit-code
+	git -C "$kernel" worktree remove --force "$work"
+}
+
+style()
+{
+	local bad=0
+	"$lab/tree" mails kernel
+	cd "$kernel"
+	# The system's own Python, which knows where codespell's dictionary is.
+	printf '%s\n' "$mails"/*.patch | PATH=/usr/bin:$PATH xargs -n 1 -P "$(nproc)" \
+		scripts/checkpatch.pl --strict --codespell --no-tree --quiet \
+		--max-line-length=100 --ignore FILE_PATH_CHANGES || bad=1
+	# Older warnings of files that the series only edits are not ours.
+	git diff --name-only base generated --diff-filter=A | grep -E '\.[ch]$' | grep -v testing |
+		xargs scripts/kernel-doc -none -Werror || bad=1
+	return $bad
+}
+
+# The layouts are the same for 32-bit and 64-bit callers, and what they were.
+layouts()
+{
+	local target headers=$build/programs/usr/include
+	for target in x86_64-linux-gnu i686-linux-gnu powerpc64-linux-gnu s390x-linux-gnu; do
+		clang --target=$target -nostdinc -ffreestanding -isystem "$headers" \
+			-isystem "$(clang -print-resource-dir)/include" \
+			-Wall -Wpadded -Werror -fsyntax-only "$lab/layout.c"
+	done
+	! grep -n 'inline' "$top/include/uapi/linux/iommu.h"
+}
+
+# Who may know what. The carrier must build against structures whose members
+# have other names: then it can't have looked inside one (R22).
+layers()
+{
+	local objects=$build/patched opaque=$build/opaque-iommu.h
+	sed -E '/^#/! s/\b([a-z_]+)(\[12\]|\[2\])?;/hidden_\1\2;/' \
+		"$kernel/include/uapi/linux/iommu.h" >"$opaque"
+	grep -q 'hidden_gpgd;' "$opaque"
+	! cmp -s "$opaque" "$kernel/include/uapi/linux/iommu.h"
+	touch "$kernel/drivers/vfio/nesting.c"
+	make -s -C "$kernel" O="$objects" KCFLAGS="-include $opaque" drivers/vfio/nesting.o || return 1
+	touch "$kernel/drivers/vfio/nesting.c"
+	# R61: a second carrier could use the core as it stands.
+	! grep -niE 'vfio' "$top/drivers/iommu/iommu-uapi.c" "$top/include/linux/iommu-uapi.h" \
+		"$top/drivers/iommu/intel/uapi.c" | grep -v 'a carrier (VFIO)' || return 1
+	# R1: flags choose what is done, never a version.
+	! grep -nE 'version *(>|<|==|!=)' "$top/drivers/iommu/intel/uapi.c" "$top/drivers/vfio/nesting.c"
+}
+
+# Each commit builds alone with the options on and off, without a warning that
+# the source as it came doesn't give.
+each()
+{
+	local work=$build/linux-each commit variant objects
+	use_ccache
+	if [ ! -d "$work" ]; then
+		git -C "$kernel" worktree prune
+		git -C "$kernel" worktree add -q --detach "$work" base
+	fi
+	for variant in on off; do
+		objects=$build/each-$variant
+		mkdir -p "$objects"
+		cp "$build/patched/lab.config" "$objects/lab.config"
+		[ $variant = on ] || sed -i '/IOMMU_UAPI\|VFIO_NESTING/d' "$objects/lab.config"
+		: >"$objects/old-warnings"
+		for commit in $(git -C "$kernel" rev-list --reverse generated); do
+			git -C "$work" checkout -q --detach "$commit"
+			git -C "$work" log -1 --format="$variant: %s"
+			make -s -C "$work" O="$objects" KCONFIG_ALLCONFIG="$objects/lab.config" allnoconfig >/dev/null 2>&1
+			make -s -C "$work" O="$objects" CC="$cc" W=1 C=1 -j"$(nproc)" \
+				drivers/iommu/ drivers/vfio/ >"$objects/log" 2>&1 ||
+				{ cat "$objects/log"; return 1; }
+			grep -E '(warning|error):' "$objects/log" | sed -E 's/:[0-9]+(:[0-9]+)?:/:/g' |
+				sort -u >"$objects/warnings" || true
+			if [ "$commit" = "$(git -C "$kernel" rev-parse base)" ]; then
+				cp "$objects/warnings" "$objects/old-warnings"
+			elif comm -13 "$objects/old-warnings" "$objects/warnings" | grep .; then
+				echo "new warnings, above"
+				return 1
+			fi
+		done
+	done
+}
+
+docs()
+{
+	cd "$kernel"
+	make -s O="$build/docs" SPHINXDIRS=userspace-api htmldocs >"$build/docs.log" 2>&1 ||
+		{ tail -n 20 "$build/docs.log"; return 1; }
+	! grep -E 'userspace-api/iommu\.rst|include/uapi/linux/iommu\.h' "$build/docs.log" ||
+		return 1
+	test -s "$build/docs/Documentation/output/userspace-api/iommu.html" ||
+		test -s "$build/docs/Documentation/output/iommu.html"
+}
+
+emulator()
+{
+	cd "$build/qemu-bin"
+	QTEST_QEMU_BINARY=./qemu-system-x86_64 "./$1" --tap -k
+}
+
+bindir=$build/programs
+
+part licences "every file names its licence" licences
+part roundtrip "patches and trees say the same" roundtrip
+part mails "git am of the mails gives the same tree" mails
+part style "checkpatch --strict, kernel-doc" style
+part layouts "32-bit and 64-bit callers see the same" layouts
+part layers "who looks into which structure" layers
+part emulator "the emulated VT-d, by its specification" emulator intel-iommu-nested-test
+part testdev "the test endpoint" emulator pasid-testdev-test
+part demo "the story of a launch" "$lab/demo"
+part kunit "table, copy and checks, in the kernel" \
+	"$lab/run" -- sh -c 'modprobe iommu-uapi-kunit; cat /sys/kernel/debug/kunit/*/results'
+part selftest "every ioctl, on the nesting rig" "$lab/run" -- "$bindir/vfio_nesting"
+part selftest32 "the same as a 32-bit program" "$lab/run" -- "$bindir/vfio_nesting32"
+part example "the example of the documentation" "$lab/run" -- "$bindir/example"
+part docs "the documentation builds without a warning" docs
+[ ${#only[@]} != 0 ] || "$lab/build" kernel stock
+part oracle "unpatched 6.12 drives the same rig through iommufd" \
+	"$lab/run" --stock -- "$bindir/oracle"
+[ ${#only[@]} != 0 ] || "$lab/build" kernel debug
+part debug "every ioctl under lockdep" "$lab/run" --debug --timeout 600 -- "$bindir/vfio_nesting"
+part each "each commit builds alone, options on and off" each
