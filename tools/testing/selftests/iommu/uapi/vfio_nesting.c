@@ -1044,10 +1044,16 @@ static void *rewrite(void *data)
 {
 	struct race *race = data;
 	__u32 good = *race->where;
+	unsigned int i;
 
 	while (!race->stop) {
-		__atomic_store_n(race->where, race->other, __ATOMIC_RELAXED);
-		__atomic_store_n(race->where, good, __ATOMIC_RELAXED);
+		__atomic_store_n(race->where, race->other, __ATOMIC_SEQ_CST);
+		/* Long enough to be seen */
+		for (i = 0; i < 200; i++)
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		__atomic_store_n(race->where, good, __ATOMIC_SEQ_CST);
+		for (i = 0; i < 200; i++)
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	}
 	return NULL;
 }
