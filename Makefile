@@ -5,17 +5,18 @@
 SHELL := /bin/bash
 .NOTPARALLEL:
 
+# Both sources come before the first long build: what is missing is told early.
 .PHONY: demo
-demo: packages kernel-patched qemu programs ## build everything, boot, and tell the story of a launch
+demo: tree tree-qemu kernel-patched qemu programs ## build everything, boot, and tell the story of a launch
 	@lab/demo
 
 .PHONY: check
-check: packages-checks kernel-patched qemu ## everything that must pass (ONLY=name: one part of it)
+check: packages-checks tree tree-qemu kernel-patched qemu ## everything that must pass (ONLY=name: one part of it)
 	@$(MAKE) -s -C lab checks
 	@lab/check $(ONLY)
 
 .PHONY: shell
-shell: packages kernel-patched qemu programs ## an interactive L1
+shell: tree tree-qemu kernel-patched qemu programs ## an interactive L1
 	@lab/run --interactive --any-log /bin/bash -i
 
 .PHONY: tree
@@ -43,9 +44,12 @@ kernel-stock: tree ## build the unpatched kernel, with IOMMUFD
 kernel-debug: tree ## build the kernel of the series with lockdep and fault injection
 	@lab/build kernel debug
 
-.PHONY: qemu
-qemu: packages ## build the emulator
+.PHONY: tree-qemu
+tree-qemu: packages ## the same for QEMU: build/qemu
 	@lab/tree make qemu
+
+.PHONY: qemu
+qemu: tree-qemu ## build the emulator
 	@lab/build qemu
 
 .PHONY: programs

@@ -65,7 +65,8 @@ style()
 	return $bad
 }
 
-# The layouts are the same for 32-bit and 64-bit callers, and what they were.
+# The layouts are the same for 32-bit and 64-bit callers, and what they were;
+# numbers too, and no code in the header (R2, R25, R26).
 layouts()
 {
 	local target headers=$build/programs/usr/include
@@ -77,8 +78,8 @@ layouts()
 	! grep -n 'inline' "$top/include/uapi/linux/iommu.h"
 }
 
-# Who may know what. The carrier must build against structures whose members
-# have other names: then it can't have looked inside one (R22).
+# Who may know what (R1, R22, R61). The carrier must build against structures whose members
+# have other names: then it can't have looked inside one.
 layers()
 {
 	local objects=$build/patched opaque=$build/opaque-iommu.h
@@ -162,6 +163,15 @@ plain()
 		return 1
 }
 
+# The operator's command says yes where it is so, and no where it isn't.
+caps()
+{
+	"$lab/run" -- sh -c "$bindir/example && $bindir/iommu-caps \$(basename \$(readlink /sys/bus/pci/devices/0000:00:02.0/iommu_group))" ||
+		return 1
+	! "$lab/run" --no-nesting -- sh -c "$bindir/example; $bindir/iommu-caps" >"$logs/caps.out" || return 1
+	grep FAIL "$logs/caps.out"
+}
+
 on_kernel()
 {
 	"$lab/build" kernel "$1"
@@ -186,6 +196,7 @@ part selftest32 "the same as a 32-bit program" "$lab/run" -- "$bindir/vfio_nesti
 part plain "without nesting: skipped with a reason, nothing new in the log" plain
 part cost "what an invalidation costs" "$lab/run" --icount -- "$bindir/cost"
 part example "the example of the documentation" "$lab/run" -- "$bindir/example"
+part caps "iommu-caps tells an operator what a host lacks" caps
 part docs "the documentation builds without a warning" docs
 part oracle "unpatched 6.12 drives the same rig through iommufd" \
 	on_kernel stock "$bindir/oracle"
