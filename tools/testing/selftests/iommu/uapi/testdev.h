@@ -10,6 +10,7 @@
 #ifndef _SELFTESTS_IOMMU_UAPI_TESTDEV_H
 #define _SELFTESTS_IOMMU_UAPI_TESTDEV_H
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +26,7 @@
 #include <linux/vfio.h>
 
 /* VFIO puts the number of a region into the upper half of an offset. */
-_Static_assert(sizeof(off_t) == 8, "build with -D_FILE_OFFSET_BITS=64");
+static_assert(sizeof(off_t) == 8, "build with -D_FILE_OFFSET_BITS=64");
 
 #define TESTDEV_ID	"0x1af4:0x10f0"
 
