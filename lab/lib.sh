@@ -20,7 +20,8 @@ as_root()
 }
 
 # progress NAME LOG COMMAND...: run COMMAND with its output in LOG, and a line
-# now and then that shows how far it is. On failure, show the log's end.
+# now and then that shows how far it is. On failure, show the log's end, and what
+# $hint says about it.
 progress()
 {
 	local name=$1 log=$2 start=$SECONDS pid lines t last=0 every=15
@@ -47,7 +48,7 @@ progress()
 		note "$name: done, $((t / 60))m$((t % 60))s"
 	else
 		tail -n 25 "$log" >&2
-		die "$name failed; the whole log is $log"
+		die "$name failed${hint:+: $hint}; the whole log is $log"
 	fi
 }
 
