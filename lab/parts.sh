@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The parts of make check, in the order in which they run: what is quick and
-# what most often breaks comes first. Sourced by lab/check.
+# The parts of make check. What is quick and what most often breaks comes first;
+# what builds kernels runs beside what boots them, since the emulator has one
+# thread. Sourced by lab/check.
 
 kernel=$build/linux
 mails=$build/series/kernel
@@ -32,6 +33,13 @@ roundtrip()
 		diff -r "$build/roundtrip/$what" "$top/$what" || return 1
 	done
 	rm -rf "$build/roundtrip"
+	# No file but those that a patch introduces, nor a second opinion on who maintains them.
+	for what in kernel qemu; do
+		(cd "$top/${what/kernel/.}" && git ls-files include drivers Documentation tools hw docs tests configs) |
+			sort | comm -23 - <(git -C "$build/${what/kernel/linux}" diff --name-only --diff-filter=A base generated | sort)
+	done | sed 's/$/: no patch introduces it/' | grep . && return 1
+	sed -n '/^IOMMU USER API/,/^$/p' "$top/MAINTAINERS" |
+		diff - <(git -C "$kernel" show generated:MAINTAINERS | sed -n '/^IOMMU USER API/,/^$/{/./p}')
 }
 
 # `git am` of the mails on the pristine source gives the same tree.
@@ -45,7 +53,7 @@ mails()
 	git -C "$kernel" diff --name-only base generated | sed 's,^,/,' |
 		git -C "$work" sparse-checkout set --no-cone --stdin
 	git -C "$work" checkout -q
-	git -C "$work" am -q "$mails"/*.patch
+		git -C "$work" am -q "$mails"/*.patch
 	git -C "$work" diff --stat generated --exit-code
 	git -C "$kernel" worktree remove --force "$work"
 }
@@ -97,38 +105,48 @@ layers()
 	! grep -nE 'version *(>|<|==|!=)' "$top/drivers/iommu/intel/uapi.c" "$top/drivers/vfio/nesting.c"
 }
 
+# each_variant on|off: build what lies in the work tree, and tell what it warns about
+# that the source as it came doesn't.
+each_variant()
+{
+	local work=$build/linux-each objects=$build/each-$1 commit=$2
+	if [ ! -f "$objects/.config" ] || [ -n "$3" ]; then
+		make -s -C "$work" O="$objects" KCONFIG_ALLCONFIG="$objects/lab.config" allnoconfig >/dev/null 2>&1
+	fi
+	make -s -C "$work" O="$objects" CC="$cc" W=1 C=1 drivers/iommu/ drivers/vfio/ >"$objects/log" 2>&1 ||
+		{ cat "$objects/log"; return 1; }
+	grep -E '(warning|error):' "$objects/log" | sed -E 's/:[0-9]+(:[0-9]+)?:/:/g' |
+		sort -u >"$objects/warnings" || true
+	if [ "$commit" = "$(git -C "$kernel" rev-parse base)" ]; then
+		cp "$objects/warnings" "$objects/old-warnings"
+	elif comm -13 "$objects/old-warnings" "$objects/warnings" | grep .; then
+		echo "new warnings, above"
+		return 1
+	fi
+}
+
 # Each commit builds alone with the options on and off, without a warning that
 # the source as it came doesn't give.
 each()
 {
-	local work=$build/linux-each commit variant objects
+	local work=$build/linux-each commit kconfig on
 	use_ccache
 	if [ ! -d "$work" ]; then
 		git -C "$kernel" worktree prune
 		git -C "$kernel" worktree add -q --detach "$work" base
 	fi
-	for variant in on off; do
-		objects=$build/each-$variant
-		mkdir -p "$objects"
-		cp "$build/patched/lab.config" "$objects/lab.config"
-		[ $variant = on ] || sed -i '/IOMMU_UAPI\|VFIO_NESTING/d' "$objects/lab.config"
-		: >"$objects/old-warnings"
-		for commit in $(git -C "$kernel" rev-list --reverse generated); do
-			git -C "$work" checkout -q --detach "$commit"
-			git -C "$work" log -1 --format="$variant: %s"
-			make -s -C "$work" O="$objects" KCONFIG_ALLCONFIG="$objects/lab.config" allnoconfig >/dev/null 2>&1
-			make -s -C "$work" O="$objects" CC="$cc" W=1 C=1 -j"$(nproc)" \
-				drivers/iommu/ drivers/vfio/ >"$objects/log" 2>&1 ||
-				{ cat "$objects/log"; return 1; }
-			grep -E '(warning|error):' "$objects/log" | sed -E 's/:[0-9]+(:[0-9]+)?:/:/g' |
-				sort -u >"$objects/warnings" || true
-			if [ "$commit" = "$(git -C "$kernel" rev-parse base)" ]; then
-				cp "$objects/warnings" "$objects/old-warnings"
-			elif comm -13 "$objects/old-warnings" "$objects/warnings" | grep .; then
-				echo "new warnings, above"
-				return 1
-			fi
-		done
+	rm -rf "$build/each-on" "$build/each-off"
+	mkdir "$build/each-on" "$build/each-off"
+	cp "$build/patched/lab.config" "$build/each-on"
+	sed '/IOMMU_UAPI\|VFIO_NESTING/d' "$build/patched/lab.config" >"$build/each-off/lab.config"
+	for commit in $(git -C "$kernel" rev-list --reverse generated); do
+		git -C "$work" checkout -q --detach "$commit"
+		git -C "$work" log -1 --format=%s
+		kconfig=$(git -C "$work" diff-tree --no-commit-id --name-only -r "$commit" | grep Kconfig || true)
+		each_variant on "$commit" "$kconfig" &
+		on=$!
+		each_variant off "$commit" "$kconfig" || return 1
+		wait $on || return 1
 	done
 }
 
@@ -147,6 +165,13 @@ emulator()
 {
 	cd "$build/qemu-bin"
 	QTEST_QEMU_BINARY=./qemu-system-x86_64 "./$1" --tap -k
+}
+
+# The suite is one test of the kernel's; what counts here are its cases.
+kunit()
+{
+	"$lab/run" -- sh -c 'modprobe iommu-uapi-kunit; cat /sys/kernel/debug/kunit/*/results' |
+		tr -d '\r' | sed 's/^    //; t; /^ok /d'
 }
 
 # Here a skip is what must come, and no test of the host's own.
@@ -180,17 +205,26 @@ on_kernel()
 
 bindir=$build/programs
 
+lane trees
 part licences "every file names its licence" licences
 part roundtrip "patches and trees say the same" roundtrip
 part mails "git am of the mails gives the same tree" mails
 part style "checkpatch --strict, kernel-doc" style
 part layouts "32-bit and 64-bit callers see the same" layouts
 part layers "who looks into which structure" layers
+
+lane build
+part oracle "unpatched 6.12 drives the same rig through iommufd" \
+	on_kernel stock "$bindir/oracle"
+part debug "every ioctl under lockdep, every allocation failing once" \
+	on_kernel debug "$bindir/vfio_nesting"
+part each "each commit builds alone, options on and off" each
+
+lane boot
 part emulator "the emulated VT-d, by its specification" emulator intel-iommu-nested-test
 part testdev "the test endpoint" emulator pasid-testdev-test
 part demo "the story of a launch" "$lab/demo"
-part kunit "table, copy and checks, in the kernel" \
-	"$lab/run" -- sh -c 'modprobe iommu-uapi-kunit; cat /sys/kernel/debug/kunit/*/results'
+part kunit "table, copy and checks, in the kernel" kunit
 part selftest "every ioctl, on the nesting rig" "$lab/run" -- "$bindir/vfio_nesting" -T fail_nth
 part selftest32 "the same as a 32-bit program" "$lab/run" -- "$bindir/vfio_nesting32" -T fail_nth
 part plain "without nesting: skipped with a reason, nothing new in the log" plain
@@ -198,8 +232,3 @@ part cost "what an invalidation costs" "$lab/run" --icount -- "$bindir/cost"
 part example "the example of the documentation" "$lab/run" -- "$bindir/example"
 part caps "iommu-caps tells an operator what a host lacks" caps
 part docs "the documentation builds without a warning" docs
-part oracle "unpatched 6.12 drives the same rig through iommufd" \
-	on_kernel stock "$bindir/oracle"
-part debug "every ioctl under lockdep, every allocation failing once" \
-	on_kernel debug "$bindir/vfio_nesting"
-part each "each commit builds alone, options on and off" each
