@@ -213,6 +213,71 @@ TEST_F(query, two_groups)
 	EXPECT_EQ(0, memcmp(&caps, &self->n.caps, sizeof(caps)));
 }
 
+#define MDEV_PARENT	"/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1/create"
+#define MDEV_UUID	"8c4a1d9e-5b0f-4f7a-9d55-2f6f0a1c7e10"
+#define MDEV		"/sys/bus/mdev/devices/" MDEV_UUID
+
+/* The kernel's sample of a device that has no IOMMU; returns its group. */
+static int mdev_create(void)
+{
+	char path[PATH_MAX];
+	ssize_t len;
+
+	if (access(MDEV_PARENT, F_OK) &&
+	    system("modprobe mtty >/dev/null 2>&1"))
+		return -ENODEV;
+	if (access(MDEV, F_OK) && testdev_sysfs_write(MDEV_PARENT, MDEV_UUID))
+		return -ENODEV;
+	len = readlink(MDEV "/iommu_group", path, sizeof(path) - 1);
+	if (len < 0)
+		return -errno;
+	path[len] = 0;
+	return atoi(strrchr(path, '/') + 1);
+}
+
+/* R39: alone in a container, and beside a device that could nest */
+TEST_F(query, mdev)
+{
+	struct nest mdev = {}, *n = &self->n;
+	struct iommu_uapi_caps caps;
+	__u32 pasid;
+	int id;
+
+	id = mdev_create();
+	if (id == -ENODEV)
+		SKIP(return, "needs the sample mdev, SAMPLE_VFIO_MDEV_MTTY");
+	ASSERT_LE(0, id);
+	mdev.group_id = id;
+	mdev.version = IOMMU_UAPI_VERSION;
+	mdev.group = nest_open_group(id);
+	ASSERT_LE(0, mdev.group);
+	mdev.container = open("/dev/vfio/vfio", O_RDWR);
+	ASSERT_OK(xioctl(mdev.group, VFIO_GROUP_SET_CONTAINER, &mdev.container));
+	ASSERT_OK(xioctl_num(mdev.container, VFIO_SET_IOMMU,
+			     VFIO_TYPE1_NESTING_IOMMU));
+	EXPECT_LT(0, xioctl_num(mdev.container, VFIO_CHECK_EXTENSION,
+				VFIO_TYPE1_IOMMU_UAPI));
+	EXPECT_ERR(ENOENT, nest_info(mdev.container, NULL, NULL, NULL));
+	EXPECT_ERR(EOPNOTSUPP, pasid_alloc(mdev.container, 1, 100, &pasid));
+	EXPECT_ERR(ENODEV, bind_table(&mdev, 0, GUEST_BASE));
+	EXPECT_ERR(ENOENT, unbind(&mdev, 0));
+	EXPECT_ERR(EOPNOTSUPP, invalidate_pasid(&mdev, 0));
+	ASSERT_OK(xioctl(mdev.group, VFIO_GROUP_UNSET_CONTAINER, NULL));
+	close(mdev.container);
+
+	if (!test_open(_metadata, n, 0, 1, VFIO_TYPE1_NESTING_IOMMU))
+		return;
+	ASSERT_OK(xioctl(mdev.group, VFIO_GROUP_SET_CONTAINER, &n->container));
+	EXPECT_ERR(ENOENT, nest_info(n->container, NULL, NULL, NULL));
+	mdev.container = n->container;
+	EXPECT_ERR(ENODEV, bind_table(&mdev, 0, GUEST_BASE));
+	ASSERT_OK(xioctl(mdev.group, VFIO_GROUP_UNSET_CONTAINER, NULL));
+	close(mdev.group);
+	ASSERT_OK(nest_info(n->container, &caps, NULL, NULL));
+	EXPECT_EQ(0, memcmp(&caps, &n->caps, sizeof(caps)));
+	EXPECT_OK(testdev_sysfs_write(MDEV "/remove", "1"));
+}
+
 /* ---- containers that did not ask ---- */
 
 FIXTURE(plain)
@@ -1032,6 +1097,58 @@ TEST_F(nesting, bind_two_devices)
 	EXPECT_OK(invalidate_pasid(&self->n, self->pasid));
 	EXPECT_OK(unbind(&self->n, self->pasid));
 	EXPECT_OK(pasid_free(self->n.container, 0, ~0u));
+}
+
+static int pci_remove(const char *bdf)
+{
+	char path[PATH_MAX];
+
+	testdev_sysfs(path, bdf, "remove");
+	return testdev_sysfs_write(path, "1");
+}
+
+/*
+ * R38: a device joins the group of one that is bound. Without PASID: where such
+ * a group can come about, PCI does not let its devices use PASIDs.
+ */
+TEST_F(nesting, company_comes)
+{
+	char bdf[2][16];
+	struct nest one = {};
+	__u64 got;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (testdev_find(bdf[i], i, 2))
+			SKIP(return, "needs a group of two devices");
+	}
+	ASSERT_OK(pci_remove(bdf[1]));
+	one.container = self->n.container;
+	/* Which one of the groups of one it is now */
+	for (i = 0; strcmp(one.bdf, bdf[0]); i++)
+		ASSERT_OK(testdev_find(one.bdf, i, 1));
+	ASSERT_OK(nest_join(&one, i - 1, 1));
+	one.version = self->n.version;
+	ASSERT_OK(nest_device(&one));
+	EXPECT_OK(bind_table(&one, 0, self->pt.root));
+	EXPECT_EQ(TESTDEV_DONE, testdev_read(&one.td, TESTDEV_NO_PASID,
+					     GUEST_VA, &got, 8));
+
+	ASSERT_OK(testdev_sysfs_write("/sys/bus/pci/rescan", "1"));
+	ASSERT_EQ(2, testdev_group_size(one.group_id));
+	EXPECT_ERR(ENOENT, nest_info(one.container, NULL, NULL, NULL));
+	/* What is bound stays, and can be invalidated and unbound. */
+	EXPECT_EQ(TESTDEV_DONE, testdev_read(&one.td, TESTDEV_NO_PASID,
+					     GUEST_VA, &got, 8));
+	EXPECT_OK(invalidate_pasid(&one, 0));
+	EXPECT_OK(unbind(&one, 0));
+	EXPECT_EQ(TESTDEV_FAULT, testdev_read(&one.td, TESTDEV_NO_PASID,
+					      GUEST_VA, &got, 8));
+	EXPECT_ERR(ENODEV, bind_table(&one, 0, self->pt.root));
+	EXPECT_OK(bind_table(&self->n, self->pasid, self->pt.root));
+	EXPECT_OK(works(&self->n, self->pasid, GUEST_VA, self->page[0]));
+	close(one.td.fd);
+	close(one.group);
 }
 
 struct race {
