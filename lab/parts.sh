@@ -171,7 +171,7 @@ emulator()
 kunit()
 {
 	"$lab/run" -- sh -c 'modprobe iommu-uapi-kunit; cat /sys/kernel/debug/kunit/*/results' |
-		tr -d '\r' | sed 's/^    //; t; /^ok /d'
+		tr -d '\r' | sed -E 's/^    //; t; /^(not )?ok /d'
 }
 
 # Here a skip is what must come, and no test of the host's own. The mediated device joins
