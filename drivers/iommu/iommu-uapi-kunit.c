@@ -136,7 +136,7 @@ static void test_copy_size(struct kunit *test)
 	}
 }
 
-/* R17: before anything else is read. */
+/* R17: with no more in memory than the smallest version has. */
 static void test_copy_version(struct kunit *test)
 {
 	char __user *end = guard_page(test);
@@ -146,13 +146,13 @@ static void test_copy_version(struct kunit *test)
 	int i;
 
 	for (type = 0; type < IOMMU_UAPI_NR_TYPES; type++) {
-		src = fill(test, end, 0, sizeof(u32));
+		src = fill(test, end, 0, sizes[type][0]);
 		KUNIT_EXPECT_EQ(test, copy(type, dst, src, SIZE_MAX), -EINVAL);
-		src = fill(test, end, NR_VERSIONS + 1, sizeof(u32));
+		src = fill(test, end, NR_VERSIONS + 1, sizes[type][0]);
 		KUNIT_EXPECT_EQ(test, copy(type, dst, src, SIZE_MAX),
 				-EOPNOTSUPP);
 		for (i = 0; i < ARRAY_SIZE(wrong); i++) {
-			src = fill(test, end, wrong[i], sizeof(u32));
+			src = fill(test, end, wrong[i], sizes[type][0]);
 			KUNIT_EXPECT_EQ(test, copy(type, dst, src, SIZE_MAX),
 					-EOPNOTSUPP);
 		}

@@ -112,39 +112,45 @@ EXPORT_SYMBOL_GPL(iommu_uapi_get_size);
  *	checked: it never decides how much is copied, and nothing beyond it is
  *	read.
  *
- * The version is read once. What another thread makes of it meanwhile changes
- * nothing. Up to @dst_size everything that the version does not have is 0, so
- * that what reads @dst sees one layout.
+ * The version is read once, together with what every version has. What another
+ * thread makes of it meanwhile changes nothing. Up to @dst_size everything that
+ * the version does not have is 0, so that what reads @dst sees one layout. After
+ * an error @dst means nothing.
  *
  * Context: may sleep.
  *
  * Return: bytes copied, always above 0; -EFAULT if @src can't be read; -EINVAL
- * if @avail is less than the version needs, or as iommu_uapi_get_size() says;
- * -EOPNOTSUPP if the version is newer than IOMMU_UAPI_VERSION.
+ * if @avail is less than the version needs, or less than any version does, or as
+ * iommu_uapi_get_size() says; -EOPNOTSUPP if the version is newer than
+ * IOMMU_UAPI_VERSION.
  */
 int iommu_uapi_copy_from_user(enum iommu_uapi_type type, void *dst,
 			      size_t dst_size, const void __user *src,
 			      size_t avail)
 {
 	u32 version;
-	int size;
+	int first, size;
 
-	if ((u32)type >= IOMMU_UAPI_NR_TYPES || avail < sizeof(version))
+	/* A structure only grows, so this much belongs to any version. */
+	first = iommu_uapi_get_size(type, IOMMU_UAPI_VERSION_1);
+	if (first < 0)
+		return first;
+	if (avail < first || WARN_ON_ONCE(dst_size < first))
 		return -EINVAL;
-	if (copy_from_user(&version, src, sizeof(version)))
+	if (copy_from_user(dst, src, first))
 		return -EFAULT;
 
+	memcpy(&version, dst, sizeof(version));
 	size = iommu_uapi_get_size(type, version);
 	if (size < 0)
 		return size;
 	if (avail < size || WARN_ON_ONCE(dst_size < size))
 		return -EINVAL;
-
-	memcpy(dst, &version, sizeof(version));
-	if (copy_from_user(dst + sizeof(version), src + sizeof(version),
-			   size - sizeof(version)))
+	if (size > first &&
+	    copy_from_user(dst + first, src + first, size - first))
 		return -EFAULT;
-	memset(dst + size, 0, dst_size - size);
+	if (dst_size > size)
+		memset(dst + size, 0, dst_size - size);
 	return size;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_copy_from_user);
@@ -570,7 +576,7 @@ int iommu_uapi_invalidate_check(const struct iommu_uapi_cache_invalidate_info *i
 	int ret;
 
 	if (!(caps->features & IOMMU_UAPI_FEAT_INVALIDATE) ||
-	    memchr_inv(info->padding, 0, sizeof(info->padding)))
+	    info->padding[0] || info->padding[1])
 		return -EOPNOTSUPP;
 	if (info->granularity > IOMMU_UAPI_GRANU_ADDR ||
 	    !inv_pairs_supported(info->cache, info->granularity, caps))

@@ -865,7 +865,9 @@ static int vfio_nesting_invalidate_all(struct vfio_nesting *nesting,
 				       u32 nr_entries, u32 entry_size,
 				       u32 *handled)
 {
-	struct iommu_uapi_cache_invalidate_info info[VFIO_NESTING_CHUNK];
+	/* Each entry is copied before it is read, so don't clear them all */
+	struct iommu_uapi_cache_invalidate_info info[VFIO_NESTING_CHUNK]
+		__uninitialized;
 	u32 nr, done;
 	int rc, err;
 

@@ -366,8 +366,9 @@ intel_uapi_cache_invalidate(struct iommu_domain *nested,
 			    u32 nr, u32 *handled)
 {
 	struct dmar_domain *domain = to_dmar_domain(nested);
+	/* Only what has been added to it is read. */
+	struct inv_set set __uninitialized;
 	struct inv_range range;
-	struct inv_set set;
 	int ret = 0, err;
 	u32 i;
 
