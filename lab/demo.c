@@ -421,6 +421,43 @@ static void refused(int rc, int want, const char *what)
 	      rc == want ? "" : errno_name(want));
 }
 
+/* Asks for more than there is, and then for what the guest needs. */
+static bool make_contract(struct vmm *vmm)
+{
+	struct {
+		struct vfio_iommu_type1_negotiate head;
+		struct iommu_uapi_caps caps;
+	} arg = {
+		.head.argsz = sizeof(arg),
+		.head.nr_pasids = 2,
+		.caps = vmm->caps,
+	};
+	bool ok;
+	int rc;
+
+	arg.caps.version = vmm->version;
+	arg.caps.vtd_flags |= IOMMU_UAPI_VTD_CD;
+	rc = ioctl(vmm->container, VFIO_IOMMU_NEGOTIATE, &arg) ? errno : 0;
+	refused(rc, ERANGE, "with CD, which this host does not have");
+	say("missing   features: %s; VT-d: %s; width %u",
+	    names(arg.caps.features, feature_names),
+	    names(arg.caps.vtd_flags, vtd_names), arg.caps.pasid_bits);
+
+	arg.head.flags = VFIO_NEGOTIATE_COMMIT;
+	arg.head.nr_pasids = 2;
+	arg.caps = vmm->caps;
+	arg.caps.version = vmm->version;
+	arg.caps.vtd_flags = 0;
+	arg.caps.pasid_bits = 16;
+	rc = ioctl(vmm->container, VFIO_IOMMU_NEGOTIATE, &arg) ? errno : 0;
+	ok = check(!rc, "committed: no VT-d flags, PASIDs of 16 bits, two of them%s%s",
+		   rc ? ": " : "", rc ? errno_name(rc) : "");
+	read_caps(vmm);
+	return check(vmm->caps.pasid_bits == 16 && !vmm->caps.vtd_flags &&
+		     vmm->quota == 2,
+		     "this is what the query answers from now on") && ok;
+}
+
 /* The first program; it gets no further than to its last line. */
 static void first_program(struct vmm *vmm, int out)
 {
@@ -438,10 +475,12 @@ static void first_program(struct vmm *vmm, int out)
 		goto out;
 	vmm_print_caps(vmm);
 	check(vmm->used == 0, "no PASID is in use, and none had to be allocated to ask");
-	if (!vmm_start(vmm))
+
+	step("2. The contract: all that the guest will need, for as long as it runs");
+	if (!make_contract(vmm) || !vmm_start(vmm))
 		goto out;
 
-	step("2. A PASID from the host");
+	step("3. A PASID from the host");
 	rc = pasid_request(vmm, VFIO_PASID_REQUEST_ALLOC, 1,
 			   (1U << vmm->caps.pasid_bits) - 1, &vmm->pasid);
 	if (!check(!rc, "PASID %u%s%s", vmm->pasid, rc ? ": " : "",
@@ -452,7 +491,7 @@ static void first_program(struct vmm *vmm, int out)
 	dma_faults(vmm, TESTDEV_PASID(vmm->pasid), GUEST_VA,
 		   "nothing is bound to it yet: DMA at");
 
-	step("3. The guest's page table, bound to it");
+	step("4. The guest's page table, bound to it");
 	pgt_init(&vmm->pt, vmm->mem);
 	a = gmem_alloc(vmm->mem, PGT_4K, PGT_4K);
 	b = gmem_alloc(vmm->mem, PGT_2M, PGT_2M);
@@ -468,7 +507,7 @@ static void first_program(struct vmm *vmm, int out)
 		   vmm->group_id, rc ? ": " : "", rc ? errno_name(rc) : ""))
 		goto out;
 
-	step("4. The device uses guest-virtual addresses");
+	step("5. The device uses guest-virtual addresses");
 	dma_lands(vmm, GUEST_VA + 0x120, a + 0x120, "hello from the guest");
 	dma_lands(vmm, GUEST_VA + PGT_2M + 0x54320, b + 0x54320,
 		  "a large page");
@@ -478,7 +517,7 @@ static void first_program(struct vmm *vmm, int out)
 	dma_faults(vmm, TESTDEV_PASID(vmm->pasid), GUEST_VA + PGT_4K,
 		   "what the guest has not mapped,");
 
-	step("5. The guest takes a mapping away");
+	step("6. The guest takes a mapping away");
 	pgt_unmap(&vmm->pt, GUEST_VA);
 	dma_lands(vmm, GUEST_VA + 0x120, a + 0x120, "not invalidated yet");
 	inv = inv_data(vmm, GUEST_VA);
@@ -488,7 +527,7 @@ static void first_program(struct vmm *vmm, int out)
 	dma_faults(vmm, TESTDEV_PASID(vmm->pasid), GUEST_VA, "now");
 	dma_lands(vmm, GUEST_VA + PGT_2M, b, "the other one is still there");
 
-	step("6. What is wrong is refused, each with its errno");
+	step("7. What is wrong is refused, each with its errno");
 	data = bind_data(vmm);
 	data.flags = 1ULL << 63;
 	refused(bind_table(vmm, &data), EOPNOTSUPP, "bind, unknown flag");
@@ -550,7 +589,7 @@ static void second_program(struct vmm *vmm, const struct legacy *legacy,
 	check(!memcmp(before, mem, sizeof(before)),
 	      "the dead program's memory still has \"%.63s\"", mem);
 
-	step("8. A clean slate");
+	step("9. A clean slate");
 	rc = pasid_request(vmm, VFIO_PASID_REQUEST_ALLOC, legacy->pasid,
 			   legacy->pasid, &vmm->pasid);
 	if (!check(!rc, "PASID %u is free and allocated again%s%s",
@@ -615,7 +654,7 @@ static void tell_the_story(struct vmm *vmm)
 		failures++;
 		return;
 	}
-	step("7. The program is killed, and has cleaned up nothing");
+	step("8. The program is killed, and has cleaned up nothing");
 	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
 	      "kill -9 %d, with PASID %u bound", pid, legacy.pasid);
 

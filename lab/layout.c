@@ -56,12 +56,15 @@ SIZE(vfio_iommu_type1_unbind_gpasid, 16);
 SIZE(vfio_iommu_type1_cache_invalidate, 24);
 AT(vfio_iommu_type1_cache_invalidate, data, 24);
 SIZE(vfio_iommu_type1_info_cap_nesting, 24);
+SIZE(vfio_iommu_type1_negotiate, 16);
+AT(vfio_iommu_type1_negotiate, data, 16);
 
 /* Numbers, as callers compiled them in. */
 _Static_assert(VFIO_TYPE1_IOMMU_UAPI == 0x10000, "extension");
 _Static_assert(VFIO_IOMMU_TYPE1_INFO_CAP_NESTING == 0x1000, "capability");
 _Static_assert(VFIO_IOMMU_PASID_REQUEST == VFIO_DEVICE_GET_INFO + 15, "request");
 _Static_assert(VFIO_IOMMU_CACHE_INVALIDATE == VFIO_IOMMU_PASID_REQUEST + 3, "invalidate");
+_Static_assert(VFIO_IOMMU_NEGOTIATE == VFIO_IOMMU_PASID_REQUEST + 5, "negotiate");
 _Static_assert(IOMMU_UAPI_VERSION_1 == 1 && IOMMU_UAPI_VERSION_2 == 2, "versions");
 _Static_assert(IOMMU_UAPI_CACHE_IOTLB == 1 && IOMMU_UAPI_CACHE_DEV_IOTLB == 2 &&
 	       IOMMU_UAPI_CACHE_PASID == 4, "caches");

@@ -198,10 +198,23 @@ caps()
 	grep FAIL "$logs/caps.out"
 }
 
+# Two hosts that differ: what they have in common is a contract on either (R10).
+hosts()
+{
+	local -a one=(--iommu x-pss=7,x-eafs=on) two=(--iommu device-iotlb=off)
+	local a b
+	a=$("$lab/run" "${one[@]}" -- "$bindir/hosts" | tr -d '\r') &&
+		b=$("$lab/run" "${two[@]}" -- "$bindir/hosts" | tr -d '\r') &&
+		"$lab/run" "${one[@]}" -- "$bindir/hosts" "$b" &&
+		"$lab/run" "${two[@]}" -- "$bindir/hosts" "$a"
+}
+
 on_kernel()
 {
-	"$lab/build" kernel "$1"
-	"$lab/run" "--$1" --timeout 900 -- "$2"
+	local name=$1
+	shift
+	"$lab/build" kernel "$name"
+	"$lab/run" "--$name" --timeout 900 -- "$@"
 }
 
 bindir=$build/programs
@@ -218,7 +231,7 @@ lane build
 part oracle "unpatched 6.12 drives the same rig through iommufd" \
 	on_kernel stock "$bindir/oracle"
 part debug "every ioctl under lockdep, every allocation failing once" \
-	on_kernel debug "$bindir/vfio_nesting"
+	on_kernel debug sh -c "$bindir/vfio_nesting && $bindir/contract"
 part each "each commit builds alone, options on and off" each
 
 lane boot
@@ -228,6 +241,9 @@ part demo "the story of a launch" "$lab/demo"
 part kunit "table, copy and checks, in the kernel" kunit
 part selftest "every ioctl, on the nesting rig" "$lab/run" -- "$bindir/vfio_nesting" -T fail_nth
 part selftest32 "the same as a 32-bit program" "$lab/run" -- "$bindir/vfio_nesting32" -T fail_nth
+part contract "what a VMM was promised" "$lab/run" -- "$bindir/contract"
+part contract32 "the same as a 32-bit program" "$lab/run" -- "$bindir/contract32"
+part hosts "two hosts, and what they have in common" hosts
 part plain "without nesting: skipped with a reason, nothing new in the log" plain
 part cost "what an invalidation costs" "$lab/run" --icount -- "$bindir/cost"
 part example "the example of the documentation" "$lab/run" -- "$bindir/example"

@@ -612,6 +612,39 @@ static void test_caps_intersect(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, a.inv_iotlb, all_caps.inv_iotlb);
 }
 
+/* R10: what two hosts have in common is missing on neither, and is all of it. */
+static void test_caps_missing(struct kunit *test)
+{
+	struct iommu_uapi_caps a, b, both, lack;
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		get_random_bytes(&a, sizeof(a));
+		get_random_bytes(&b, sizeof(b));
+		a.reserved = 0;
+		b.reserved = 0;
+		both = a;
+		iommu_uapi_caps_intersect(&both, &b);
+		KUNIT_EXPECT_EQ(test, 0, iommu_uapi_caps_missing(&both, &a, &lack));
+		KUNIT_EXPECT_EQ(test, 0, iommu_uapi_caps_missing(&both, &b, &lack));
+		KUNIT_EXPECT_EQ(test, lack.version, both.version);
+
+		iommu_uapi_caps_missing(&a, &b, &lack);
+		KUNIT_EXPECT_EQ(test, lack.features | both.features, a.features);
+		KUNIT_EXPECT_EQ(test, lack.features & both.features, 0);
+		KUNIT_EXPECT_EQ(test, lack.gpa_width,
+				a.gpa_width > b.gpa_width ? a.gpa_width : 0);
+	}
+
+	memset(&b, 0, sizeof(b));
+	KUNIT_EXPECT_EQ(test, 0, iommu_uapi_caps_missing(&b, &b, &lack));
+	KUNIT_EXPECT_EQ(test, -ERANGE, iommu_uapi_caps_missing(&all_caps, &b, &lack));
+	KUNIT_EXPECT_MEMEQ(test, &lack, &all_caps, sizeof(lack));
+	a = b;
+	a.reserved = 1;
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, iommu_uapi_caps_missing(&a, &b, &lack));
+}
+
 /* R43 */
 static void test_pasid_alloc(struct kunit *test)
 {
@@ -723,6 +756,7 @@ static struct kunit_case iommu_uapi_cases[] = {
 	KUNIT_CASE(test_inv_bounds),
 	KUNIT_CASE(test_inv_caps),
 	KUNIT_CASE(test_caps_intersect),
+	KUNIT_CASE(test_caps_missing),
 	KUNIT_CASE(test_pasid_alloc),
 	KUNIT_CASE(test_no_iommu),
 	KUNIT_CASE(test_invalidate_nothing),

@@ -251,6 +251,50 @@ void iommu_uapi_caps_intersect(struct iommu_uapi_caps *caps,
 EXPORT_SYMBOL_GPL(iommu_uapi_caps_intersect);
 
 /**
+ * iommu_uapi_caps_missing - compare what is needed with what is there
+ * @needs: from iommu_uapi_copy_from_user(), or from this kernel
+ * @have: what the host can do, or all 0 where it can do nothing
+ * @missing: filled in, unless -EOPNOTSUPP: the bits of @needs that @have does not
+ *	have, and the numbers of @needs above those of @have; the rest is 0. It has
+ *	the version of @needs.
+ *
+ * A bit that this kernel does not know is missing like any other.
+ *
+ * Context: any.
+ *
+ * Return: 0 if nothing is missing; -ERANGE if something is; -EOPNOTSUPP if
+ * reserved fields of @needs are not 0.
+ */
+int iommu_uapi_caps_missing(const struct iommu_uapi_caps *needs,
+			    const struct iommu_uapi_caps *have,
+			    struct iommu_uapi_caps *missing)
+{
+	struct iommu_uapi_caps lack = {};
+
+	if (needs->reserved)
+		return -EOPNOTSUPP;
+
+	if (needs->addr_width > have->addr_width)
+		lack.addr_width = needs->addr_width;
+	lack.features = needs->features & ~have->features;
+	lack.formats = needs->formats & ~have->formats;
+	lack.bind_flags = needs->bind_flags & ~have->bind_flags;
+	lack.vtd_flags = needs->vtd_flags & ~have->vtd_flags;
+	lack.inv_iotlb = needs->inv_iotlb & ~have->inv_iotlb;
+	lack.inv_dev_iotlb = needs->inv_dev_iotlb & ~have->inv_dev_iotlb;
+	lack.inv_pasid = needs->inv_pasid & ~have->inv_pasid;
+	if (needs->pasid_bits > have->pasid_bits)
+		lack.pasid_bits = needs->pasid_bits;
+	if (needs->gpa_width > have->gpa_width)
+		lack.gpa_width = needs->gpa_width;
+
+	*missing = lack;
+	missing->version = needs->version;
+	return memchr_inv(&lack, 0, sizeof(lack)) ? -ERANGE : 0;
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_caps_missing);
+
+/**
  * iommu_uapi_caps_map_ro - may guest memory be mapped read-only?
  * @caps: what the host can do
  *

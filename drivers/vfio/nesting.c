@@ -54,6 +54,9 @@ struct vfio_nesting_pasid {
  * @pasids: struct vfio_nesting_pasid by number, those that the container owns
  * @no_pasid: stands for requests without PASID, owned by every container
  * @nr_pasids: number of PASIDs in @pasids and on their way into it
+ * @committed: whether @contract and @contract_pasids are fixed
+ * @contract: what every group can do, and more than which none may be asked for
+ * @contract_pasids: takes the place of the quota
  */
 struct vfio_nesting {
 	struct rw_semaphore lock;
@@ -61,6 +64,9 @@ struct vfio_nesting {
 	struct xarray pasids;
 	struct vfio_nesting_pasid no_pasid;
 	unsigned int nr_pasids;
+	bool committed;
+	struct iommu_uapi_caps contract;
+	unsigned int contract_pasids;
 };
 
 /**
@@ -183,8 +189,8 @@ vfio_nesting_find_binding(struct vfio_nesting_pasid *pasid,
 }
 
 /* What all groups have in common. */
-static int vfio_nesting_get_caps(struct vfio_nesting *nesting,
-				 struct iommu_uapi_caps *caps)
+static int vfio_nesting_common_caps(struct vfio_nesting *nesting,
+				    struct iommu_uapi_caps *caps)
 {
 	struct vfio_nesting_group *group;
 	struct device *dev;
@@ -205,6 +211,31 @@ static int vfio_nesting_get_caps(struct vfio_nesting *nesting,
 		first = false;
 	}
 	return first ? -EOPNOTSUPP : 0;
+}
+
+/* What is promised to the user: with a contract that, whoever comes or goes. */
+static int vfio_nesting_get_caps(struct vfio_nesting *nesting,
+				 struct iommu_uapi_caps *caps)
+{
+	if (!nesting->committed)
+		return vfio_nesting_common_caps(nesting, caps);
+
+	*caps = nesting->contract;
+	return 0;
+}
+
+/* What a call for @group may ask for. */
+static const struct iommu_uapi_caps *
+vfio_nesting_group_caps(struct vfio_nesting *nesting,
+			struct vfio_nesting_group *group)
+{
+	return nesting->committed ? &nesting->contract : &group->caps;
+}
+
+static unsigned int vfio_nesting_quota(struct vfio_nesting *nesting)
+{
+	return nesting->committed ? nesting->contract_pasids :
+				    READ_ONCE(pasid_quota);
 }
 
 /*
@@ -318,17 +349,20 @@ EXPORT_SYMBOL_GPL(vfio_nesting_domain_alloc);
  *	its own
  *
  * An IOMMU that can't nest is no error. It only keeps the group from being
- * bound, and the container from reporting the capability.
+ * bound, and the container from reporting the capability. With a contract the
+ * group must be able to do what that promises.
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0; -ERANGE if the group can't keep the contract; -ENOMEM.
  */
 int vfio_nesting_add_group(struct vfio_nesting *nesting,
 			   struct iommu_group *iommu_group,
 			   struct iommu_domain *s2)
 {
 	struct vfio_nesting_group *group;
+	struct iommu_uapi_caps have = {}, missing;
 	struct device *dev;
 	bool only;
+	int rc = 0;
 
 	if (!nesting)
 		return 0;
@@ -345,12 +379,20 @@ int vfio_nesting_add_group(struct vfio_nesting *nesting,
 		group->can_nest =
 			dev && !iommu_uapi_get_caps(dev, s2, &group->caps);
 		put_device(dev);
+		if (group->can_nest && only)
+			have = group->caps;
 	}
 
 	down_write(&nesting->lock);
-	list_add_tail(&group->next, &nesting->groups);
+	if (nesting->committed)
+		rc = iommu_uapi_caps_missing(&nesting->contract, &have,
+					     &missing);
+	if (!rc)
+		list_add_tail(&group->next, &nesting->groups);
 	up_write(&nesting->lock);
-	return 0;
+	if (rc)
+		kfree(group);
+	return rc;
 }
 EXPORT_SYMBOL_GPL(vfio_nesting_add_group);
 
@@ -409,7 +451,8 @@ bool vfio_nesting_can_map_ro(struct vfio_nesting *nesting)
 	down_read(&nesting->lock);
 	list_for_each_entry(group, &nesting->groups, next) {
 		if (group->can_nest &&
-		    !iommu_uapi_caps_map_ro(&group->caps))
+		    !iommu_uapi_caps_map_ro(vfio_nesting_group_caps(nesting,
+								    group)))
 			can = false;
 	}
 	up_read(&nesting->lock);
@@ -432,7 +475,7 @@ int vfio_nesting_build_caps(struct vfio_nesting *nesting,
 	struct vfio_iommu_type1_info_cap_nesting *cap;
 	struct vfio_info_cap_header *header;
 	struct iommu_uapi_caps common;
-	u32 used;
+	u32 used, quota;
 	int rc;
 
 	if (!nesting)
@@ -441,6 +484,7 @@ int vfio_nesting_build_caps(struct vfio_nesting *nesting,
 	down_read(&nesting->lock);
 	rc = vfio_nesting_get_caps(nesting, &common);
 	used = nesting->nr_pasids;
+	quota = vfio_nesting_quota(nesting);
 	up_read(&nesting->lock);
 	if (rc)
 		return 0;
@@ -452,7 +496,7 @@ int vfio_nesting_build_caps(struct vfio_nesting *nesting,
 
 	cap = container_of(header, struct vfio_iommu_type1_info_cap_nesting,
 			   header);
-	cap->pasid_quota = READ_ONCE(pasid_quota);
+	cap->pasid_quota = quota;
 	cap->pasids_used = used;
 	cap->caps_size = sizeof(common);
 	memcpy(cap->caps, &common, sizeof(common));
@@ -479,7 +523,7 @@ static int vfio_nesting_pasid_alloc(struct vfio_nesting *nesting, u32 first,
 
 	down_write(&nesting->lock);
 	rc = vfio_nesting_get_caps(nesting, &caps);
-	if (!rc && nesting->nr_pasids >= READ_ONCE(pasid_quota))
+	if (!rc && nesting->nr_pasids >= vfio_nesting_quota(nesting))
 		rc = -EDQUOT;
 	if (!rc)
 		rc = iommu_uapi_pasid_alloc(&caps, first, last, &pasid->id);
@@ -606,7 +650,8 @@ static int vfio_nesting_do_bind(struct vfio_nesting *nesting, u32 group_id,
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 
-	rc = iommu_uapi_bind_check(data, &group->caps, &id);
+	rc = iommu_uapi_bind_check(data, vfio_nesting_group_caps(nesting, group),
+				   &id);
 	if (rc)
 		goto err_dev;
 
@@ -756,15 +801,17 @@ vfio_nesting_check_entry(struct vfio_nesting *nesting,
 			 const struct iommu_uapi_cache_invalidate_info *info,
 			 struct vfio_nesting_pasid **pasid)
 {
-	struct vfio_nesting_binding *binding;
 	struct vfio_nesting_group *group, *accepts = NULL;
+	struct vfio_nesting_binding *binding;
+	const struct iommu_uapi_caps *caps;
 	int rc = -EOPNOTSUPP;
 	ioasid_t id;
 
 	list_for_each_entry(group, &nesting->groups, next) {
 		if (!group->can_nest)
 			continue;
-		rc = iommu_uapi_invalidate_check(info, &group->caps, &id);
+		caps = vfio_nesting_group_caps(nesting, group);
+		rc = iommu_uapi_invalidate_check(info, caps, &id);
 		if (!rc) {
 			accepts = group;
 			break;
@@ -780,8 +827,8 @@ vfio_nesting_check_entry(struct vfio_nesting *nesting,
 	list_for_each_entry(binding, &(*pasid)->bindings, pasid_next) {
 		if (binding->group == accepts)
 			continue;
-		rc = iommu_uapi_invalidate_check(info, &binding->group->caps,
-						 &id);
+		caps = vfio_nesting_group_caps(nesting, binding->group);
+		rc = iommu_uapi_invalidate_check(info, caps, &id);
 		if (rc)
 			return rc;
 	}
@@ -935,3 +982,96 @@ int vfio_nesting_invalidate(struct vfio_nesting *nesting, void __user *arg)
 	return rc;
 }
 EXPORT_SYMBOL_GPL(vfio_nesting_invalidate);
+
+/* Commits, if that is asked for and nothing is missing. */
+static int vfio_nesting_do_negotiate(struct vfio_nesting *nesting, bool commit,
+				     const struct iommu_uapi_caps *needs,
+				     u32 nr_pasids,
+				     struct iommu_uapi_caps *missing,
+				     u32 *pasids_missing)
+{
+	struct iommu_uapi_caps have = {};
+	struct vfio_nesting_group *group;
+	int rc;
+
+	lockdep_assert_held_write(&nesting->lock);
+
+	if (commit && nesting->committed)
+		return -EEXIST;
+
+	/* A container without the capability has nothing to offer */
+	vfio_nesting_get_caps(nesting, &have);
+	rc = iommu_uapi_caps_missing(needs, &have, missing);
+	if (rc == -EOPNOTSUPP)
+		return rc;
+
+	*pasids_missing = 0;
+	if (nr_pasids > vfio_nesting_quota(nesting)) {
+		*pasids_missing = nr_pasids;
+		rc = -ERANGE;
+	}
+	if (rc || !commit)
+		return rc;
+
+	/* What is there already was not asked of this contract */
+	if (nesting->nr_pasids)
+		return -EBUSY;
+	list_for_each_entry(group, &nesting->groups, next) {
+		if (!list_empty(&group->bindings))
+			return -EBUSY;
+	}
+
+	nesting->contract = *needs;
+	nesting->contract_pasids = nr_pasids;
+	nesting->committed = true;
+	return 0;
+}
+
+/**
+ * vfio_nesting_negotiate - VFIO_IOMMU_NEGOTIATE
+ * @nesting: state of the container
+ * @arg: struct vfio_iommu_type1_negotiate
+ *
+ * Return: 0, or an error as in uapi/linux/iommu.h.
+ */
+int vfio_nesting_negotiate(struct vfio_nesting *nesting, void __user *arg)
+{
+	const size_t minsz =
+		offsetofend(struct vfio_iommu_type1_negotiate, reserved);
+	struct vfio_iommu_type1_negotiate __user *uneg = arg;
+	struct vfio_iommu_type1_negotiate neg;
+	struct iommu_uapi_caps needs, missing;
+	u32 pasids_missing;
+	int rc, size;
+
+	if (!nesting)
+		return -ENOTTY;
+
+	if (copy_from_user(&neg, uneg, minsz))
+		return -EFAULT;
+
+	if (neg.argsz < minsz)
+		return -EINVAL;
+
+	if (neg.flags & ~VFIO_NEGOTIATE_COMMIT || neg.reserved)
+		return -EOPNOTSUPP;
+
+	size = iommu_uapi_copy_from_user(IOMMU_UAPI_CAPS, &needs, sizeof(needs),
+					 uneg->data, neg.argsz - minsz);
+	if (size < 0)
+		return size;
+
+	down_write(&nesting->lock);
+	rc = vfio_nesting_do_negotiate(nesting,
+				       neg.flags & VFIO_NEGOTIATE_COMMIT,
+				       &needs, neg.nr_pasids, &missing,
+				       &pasids_missing);
+	up_write(&nesting->lock);
+
+	if (rc == -ERANGE &&
+	    (put_user(pasids_missing, &uneg->nr_pasids) ||
+	     copy_to_user(uneg->data, &missing, size)))
+		return -EFAULT;
+	return rc;
+}
+EXPORT_SYMBOL_GPL(vfio_nesting_negotiate);

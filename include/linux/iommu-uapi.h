@@ -60,6 +60,9 @@ int iommu_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 			struct iommu_uapi_caps *caps);
 void iommu_uapi_caps_intersect(struct iommu_uapi_caps *caps,
 			       const struct iommu_uapi_caps *other);
+int iommu_uapi_caps_missing(const struct iommu_uapi_caps *needs,
+			    const struct iommu_uapi_caps *have,
+			    struct iommu_uapi_caps *missing);
 bool iommu_uapi_caps_map_ro(const struct iommu_uapi_caps *caps);
 
 int iommu_uapi_pasid_alloc(const struct iommu_uapi_caps *caps, u32 first,

@@ -45,11 +45,16 @@
  *  - ENOENT: the group, PASID or binding that is named is not the caller's.
  *  - ENODEV: the group that is named can't be bound: it does not hold exactly
  *    one device with a nesting IOMMU behind it.
- *  - EEXIST: the (device, PASID) is bound already.
- *  - EBUSY: the PASID is still bound.
+ *  - EEXIST: the (device, PASID) is bound already, or the container has its
+ *    contract already.
+ *  - EBUSY: the PASID is still bound, or, for a contract, PASIDs or bindings of
+ *    the time before it are still there.
  *  - EDQUOT: the caller's quota of PASIDs is used up.
  *  - ENOSPC: no PASID, or no hardware resource, is left in the range asked for.
  *  - EOVERFLOW: an address range wraps.
+ *  - ERANGE: the host does not have all that a contract asks for, and the
+ *    argument now says what is missing; or the IOMMU of a group that is to join
+ *    does not have all that the contract of the container promises.
  *  - EIO: the hardware did not complete an invalidation. Nothing is known of
  *    what it still caches until the PASID is unbound.
  *  - ENOMEM: out of memory.
@@ -239,7 +244,10 @@ struct iommu_uapi_page_response {
  *
  * Each mask bit is one capability, and each number an upper bound. What two
  * hosts have in common is therefore the AND of the masks and the smaller of
- * the numbers.
+ * the numbers, and that is a contract which both can keep.
+ *
+ * Such a structure also says what a virtual machine monitor needs, and what a
+ * host lacks of it. A bit or number of a need that is 0 asks for nothing.
  */
 struct iommu_uapi_caps {
 	__u32 version;

@@ -16,6 +16,9 @@
 #define GUEST_BASE	0x40000000ULL
 #define GUEST_SIZE	(2UL << 20)
 #define GUEST_VA	0x7f0000000000ULL
+/* What holds every address of the guest's memory, and every PASID it will use. */
+#define GUEST_WIDTH	31
+#define PASID_BITS	8
 
 /* Query: NULL, or what is missing. Needs no PASID and changes nothing. */
 static const char *query(int container, struct iommu_uapi_caps *caps)
@@ -49,19 +52,36 @@ static const char *query(int container, struct iommu_uapi_caps *caps)
 }
 
 /* Decide: before the guest boots, with all that the guest will need. */
-static const char *decide(const struct iommu_uapi_caps *caps)
+static const char *decide(int container, __u32 version)
 {
-	if (!(caps->formats & (1ULL << IOMMU_UAPI_FORMAT_INTEL_VTD)))
-		return "the page table format";
-	if (!(caps->features & IOMMU_UAPI_FEAT_BIND_PASID) ||
-	    !(caps->features & IOMMU_UAPI_FEAT_HOST_PASID))
-		return "PASIDs";
-	if (!(caps->features & IOMMU_UAPI_FEAT_INVALIDATE) ||
-	    !(caps->inv_iotlb & (1U << IOMMU_UAPI_GRANU_ADDR)))
-		return "invalidation by address";
-	if (caps->addr_width < 48)
-		return "four levels of page tables";
-	return NULL;
+	struct {
+		struct vfio_iommu_type1_negotiate head;
+		struct iommu_uapi_caps needs;
+	} arg = {
+		.head.argsz = sizeof(arg),
+		.head.flags = VFIO_NEGOTIATE_COMMIT,
+		.head.nr_pasids = 1,
+		.needs.version = version,
+		.needs.features = IOMMU_UAPI_FEAT_BIND_PASID |
+				  IOMMU_UAPI_FEAT_HOST_PASID |
+				  IOMMU_UAPI_FEAT_INVALIDATE,
+		.needs.formats = 1ULL << IOMMU_UAPI_FORMAT_INTEL_VTD,
+		.needs.inv_iotlb = 1U << IOMMU_UAPI_GRANU_ADDR,
+		.needs.addr_width = 48,
+		.needs.gpa_width = GUEST_WIDTH,
+		.needs.pasid_bits = PASID_BITS,
+	};
+
+	if (!ioctl(container, VFIO_IOMMU_NEGOTIATE, &arg))
+		return NULL;
+	if (errno != ERANGE)
+		return "a contract";
+	/* Now it says what is missing. */
+	if (arg.needs.features || arg.needs.pasid_bits || arg.head.nr_pasids)
+		return "PASIDs that the host hands out, binding, invalidating";
+	if (arg.needs.formats || arg.needs.addr_width || arg.needs.gpa_width)
+		return "the page table's format or width";
+	return "invalidation by address";
 }
 
 static int pasid_request(int container, __u32 flags, __u32 first, __u32 last,
@@ -160,14 +180,15 @@ int main(int argc, char **argv)
 	if (group < 0)
 		err(4, "%s", path);
 	missing = launch(container, group, &caps);
-	if (!missing)
-		missing = decide(&caps);
 	if (missing)
 		errx(4, "not on this host: %s", missing);
 	/* Fill in the layout that both sides know, and say which it is. */
 	version = caps.version;
 	if (version > IOMMU_UAPI_VERSION)
 		version = IOMMU_UAPI_VERSION;
+	missing = decide(container, version);
+	if (missing)
+		errx(4, "not on this host: %s", missing);
 
 	/* The guest boots: its memory, and what it puts there. */
 	if (gmem_init(&mem, GUEST_BASE, GUEST_SIZE))
@@ -179,7 +200,7 @@ int main(int argc, char **argv)
 	pgt_map(&pt, GUEST_VA, gmem_alloc(&mem, PGT_4K, PGT_4K), PGT_4K, PGT_RW);
 
 	if (pasid_request(container, VFIO_PASID_REQUEST_ALLOC, 1,
-			  (1U << caps.pasid_bits) - 1, &pasid))
+			  (1U << PASID_BITS) - 1, &pasid))
 		err(1, "PASID allocation");
 	if (bind_table(container, version, id, pasid, pt.root))
 		err(1, "VFIO_IOMMU_BIND_GPASID");

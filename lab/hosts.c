@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Two hosts compared, as whoever moves a guest between them would.
+ *
+ *   hosts		prints what this host answers, in one word
+ *   hosts OTHER	takes such a word of another host. This one must accept
+ *			what both have in common, and say of the rest exactly
+ *			what it lacks.
+ */
+#include <err.h>
+#include <linux/iommu.h>
+#include <linux/vfio.h>
+
+#include "vfio_nesting_utils.h"
+
+static int negotiate(int container, __u32 flags, struct iommu_uapi_caps *caps)
+{
+	struct {
+		struct vfio_iommu_type1_negotiate head;
+		struct iommu_uapi_caps caps;
+	} arg = {
+		.head.argsz = sizeof(arg),
+		.head.flags = flags,
+		.caps = *caps,
+	};
+	int rc = xioctl(container, VFIO_IOMMU_NEGOTIATE, &arg);
+
+	*caps = arg.caps;
+	return rc;
+}
+
+#define MIN(a, b)	((a) < (b) ? (a) : (b))
+
+/* The rule of the documentation, in user space. */
+static struct iommu_uapi_caps in_common(const struct iommu_uapi_caps *a,
+					const struct iommu_uapi_caps *b)
+{
+	return (struct iommu_uapi_caps){
+		.version = MIN(a->version, b->version),
+		.addr_width = MIN(a->addr_width, b->addr_width),
+		.features = a->features & b->features,
+		.formats = a->formats & b->formats,
+		.bind_flags = a->bind_flags & b->bind_flags,
+		.vtd_flags = a->vtd_flags & b->vtd_flags,
+		.inv_iotlb = a->inv_iotlb & b->inv_iotlb,
+		.inv_dev_iotlb = a->inv_dev_iotlb & b->inv_dev_iotlb,
+		.inv_pasid = a->inv_pasid & b->inv_pasid,
+		.pasid_bits = MIN(a->pasid_bits, b->pasid_bits),
+		.gpa_width = MIN(a->gpa_width, b->gpa_width),
+	};
+}
+
+static void print(const char *what, const struct iommu_uapi_caps *caps)
+{
+	printf("%s: features 0x%llx, VT-d 0x%llx, device IOTLB 0x%x, PASID width %u, widths %u %u\n",
+	       what, caps->features, caps->vtd_flags, caps->inv_dev_iotlb,
+	       caps->pasid_bits, caps->addr_width, caps->gpa_width);
+}
+
+int main(int argc, char **argv)
+{
+	struct iommu_uapi_caps other, both, lack, now;
+	struct nest n;
+	size_t i;
+	int rc;
+
+	rc = nest_open(&n, 1, 1, VFIO_TYPE1_NESTING_IOMMU);
+	if (rc)
+		errx(1, "no nesting container: %s", strerror(-rc));
+	if (argc < 2) {
+		for (i = 0; i < sizeof(n.caps); i++)
+			printf("%02x", ((unsigned char *)&n.caps)[i]);
+		printf("\n");
+		return 0;
+	}
+
+	for (i = 0; i < sizeof(other); i++) {
+		if (sscanf(argv[1] + 2 * i, "%2hhx", (unsigned char *)&other + i) != 1)
+			errx(1, "%s: not an answer of a host", argv[1]);
+	}
+	both = in_common(&n.caps, &other);
+	print("this host", &n.caps);
+	print("the other", &other);
+	print("in common", &both);
+	if (!memcmp(&other, &n.caps, sizeof(other)))
+		errx(1, "the hosts don't differ");
+
+	lack = other;
+	rc = negotiate(n.container, 0, &lack);
+	print("missing here", &lack);
+	if (!memcmp(&other, &both, sizeof(both)) ? rc : rc != -ERANGE)
+		errx(1, "all of the other: %s", strerror(-rc));
+	if (rc && ((lack.features | both.features) != other.features ||
+		   (lack.vtd_flags | both.vtd_flags) != other.vtd_flags ||
+		   lack.vtd_flags & n.caps.vtd_flags ||
+		   lack.pasid_bits != (other.pasid_bits > n.caps.pasid_bits ?
+					       other.pasid_bits : 0)))
+		errx(1, "that is not what is missing");
+
+	now = both;
+	rc = negotiate(n.container, VFIO_NEGOTIATE_COMMIT, &now);
+	if (rc)
+		errx(1, "what both have: %s", strerror(-rc));
+	rc = nest_info(n.container, &now, NULL, NULL);
+	if (rc || memcmp(&now, &both, sizeof(both)))
+		errx(1, "the contract is not what is reported");
+	return 0;
+}

@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The contract of a container: what is needed compared with what is there, and
+ * what it holds the kernel and its user to once it is made.
+ */
+#include <stddef.h>
+
+#include "harness.h"
+
+struct negotiate_arg {
+	struct vfio_iommu_type1_negotiate head;
+	struct iommu_uapi_caps caps;
+};
+
+FIXTURE(contract)
+{
+	struct nest n;
+	struct pgt pt;
+	struct negotiate_arg arg;
+	__u32 quota;
+};
+
+static void arg_init(struct negotiate_arg *arg, const struct iommu_uapi_caps *caps,
+		     __u32 flags)
+{
+	memset(arg, 0, sizeof(*arg));
+	arg->head.argsz = sizeof(*arg);
+	arg->head.flags = flags;
+	arg->caps = *caps;
+	if (!arg->caps.version)
+		arg->caps.version = IOMMU_UAPI_VERSION;
+}
+
+static int negotiate(const struct nest *n, void *arg)
+{
+	return xioctl(n->container, VFIO_IOMMU_NEGOTIATE, arg);
+}
+
+static int ask(const struct nest *n, const struct iommu_uapi_caps *caps)
+{
+	struct negotiate_arg arg;
+
+	arg_init(&arg, caps, 0);
+	return negotiate(n, &arg);
+}
+
+static int commit(const struct nest *n, const struct iommu_uapi_caps *caps,
+		  __u32 nr_pasids)
+{
+	struct negotiate_arg arg;
+
+	arg_init(&arg, caps, VFIO_NEGOTIATE_COMMIT);
+	arg.head.nr_pasids = nr_pasids;
+	return negotiate(n, &arg);
+}
+
+/* Is the capability that, with that quota? */
+static int reported(const struct nest *n, const struct iommu_uapi_caps *caps,
+		    __u32 quota)
+{
+	struct iommu_uapi_caps now;
+	__u32 now_quota;
+	int rc = nest_info(n->container, &now, &now_quota, NULL);
+
+	if (rc)
+		return rc;
+	return memcmp(&now, caps, sizeof(now)) || now_quota != quota;
+}
+
+FIXTURE_SETUP(contract)
+{
+	struct nest *n = &self->n;
+
+	if (!need_extension(_metadata))
+		return;
+	/* In the lab, the one that caches translations by itself. */
+	if (!test_open(_metadata, n, 1, 1, VFIO_TYPE1_NESTING_IOMMU))
+		return;
+	if (!(n->caps.features & IOMMU_UAPI_FEAT_HOST_PASID))
+		SKIP(return, "no PASIDs for this device");
+	ASSERT_OK(nest_info(n->container, NULL, &self->quota, NULL));
+	ASSERT_OK(gmem_init(&n->mem, GUEST_BASE, GUEST_SIZE));
+	ASSERT_OK(nest_map(n->container, n->mem.base, GUEST_BASE, GUEST_SIZE,
+			   VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE));
+	ASSERT_OK(pgt_init(&self->pt, &n->mem));
+	arg_init(&self->arg, &n->caps, 0);
+}
+
+FIXTURE_TEARDOWN(contract)
+{
+}
+
+/* R3 R7 R8: all that is reported can be had, and asking for it changes nothing */
+TEST_F(contract, ask)
+{
+	struct negotiate_arg before = self->arg;
+	struct iommu_uapi_caps nothing = {};
+
+	EXPECT_OK(negotiate(&self->n, &self->arg));
+	EXPECT_EQ(0, memcmp(&before, &self->arg, sizeof(before)));
+	EXPECT_OK(ask(&self->n, &nothing));
+	self->arg.head.nr_pasids = self->quota;
+	EXPECT_OK(negotiate(&self->n, &self->arg));
+	EXPECT_OK(reported(&self->n, &self->n.caps, self->quota));
+	EXPECT_EQ(0, nest_used(self->n.container));
+	/* Nothing was fixed by that. */
+	EXPECT_OK(bind_table(&self->n, 0, self->pt.root));
+}
+
+/* The field at that offset is wanted in full, and only what is missing comes back. */
+static void expect_missing(struct __test_metadata *_metadata, struct nest *n,
+			   size_t offset, size_t size, __u64 want, __u64 lack)
+{
+	struct iommu_uapi_caps expect = { .version = n->caps.version };
+	struct negotiate_arg arg;
+
+	arg_init(&arg, &n->caps, 0);
+	memcpy((char *)&arg.caps + offset, &want, size);
+	memcpy((char *)&expect + offset, &lack, size);
+	EXPECT_ERR(ERANGE, negotiate(n, &arg));
+	EXPECT_EQ(0, memcmp(&expect, &arg.caps, sizeof(expect)));
+	EXPECT_EQ(0, arg.head.nr_pasids);
+}
+
+#define FIELD(f)	offsetof(struct iommu_uapi_caps, f), \
+			sizeof(((struct iommu_uapi_caps *)0)->f)
+
+/* Field by field, and bit by bit: unknown bits are missing like any other */
+TEST_F(contract, missing)
+{
+	static const struct {
+		size_t offset, size;
+	} masks[] = {
+		{ FIELD(features) }, { FIELD(formats) }, { FIELD(bind_flags) },
+		{ FIELD(vtd_flags) }, { FIELD(inv_iotlb) },
+		{ FIELD(inv_dev_iotlb) }, { FIELD(inv_pasid) },
+	}, numbers[] = {
+		{ FIELD(addr_width) }, { FIELD(pasid_bits) },
+		{ FIELD(gpa_width) },
+	};
+	struct nest *n = &self->n;
+	unsigned int i, bit;
+	__u64 have;
+
+	for (i = 0; i < ARRAY_LEN(masks); i++) {
+		have = 0;
+		memcpy(&have, (char *)&n->caps + masks[i].offset, masks[i].size);
+		for (bit = 0; bit < masks[i].size * 8; bit++) {
+			if (!(have & (1ULL << bit)))
+				expect_missing(_metadata, n, masks[i].offset,
+					       masks[i].size,
+					       have | 1ULL << bit, 1ULL << bit);
+		}
+	}
+	for (i = 0; i < ARRAY_LEN(numbers); i++) {
+		have = 0;
+		memcpy(&have, (char *)&n->caps + numbers[i].offset,
+		       numbers[i].size);
+		expect_missing(_metadata, n, numbers[i].offset, numbers[i].size,
+			       have + 1, have + 1);
+		expect_missing(_metadata, n, numbers[i].offset, numbers[i].size,
+			       ~0u, ~0u);
+	}
+	/* All that is missing, at once. */
+	self->arg.caps.features = ~0ULL;
+	self->arg.caps.pasid_bits = 21;
+	self->arg.head.nr_pasids = self->quota + 1;
+	EXPECT_ERR(ERANGE, negotiate(n, &self->arg));
+	EXPECT_EQ(~n->caps.features, self->arg.caps.features);
+	EXPECT_EQ(21, self->arg.caps.pasid_bits);
+	EXPECT_EQ(0, self->arg.caps.formats);
+	EXPECT_EQ(self->quota + 1, self->arg.head.nr_pasids);
+	/* A commit that can't be had commits nothing. */
+	self->n.caps.features |= 1ULL << 63;
+	EXPECT_ERR(ERANGE, commit(n, &self->n.caps, 0));
+	self->n.caps.features &= ~(1ULL << 63);
+	EXPECT_OK(reported(n, &self->n.caps, self->quota));
+}
+
+/* R19 R20 R23 R24: every field of the argument */
+TEST_F(contract, bad)
+{
+	const size_t head = sizeof(struct vfio_iommu_type1_negotiate);
+	__u8 *end = guard_page(), *page;
+	struct negotiate_arg arg;
+	size_t size;
+	int bit;
+
+	for (size = 0; size < sizeof(arg); size++) {
+		arg = self->arg;
+		arg.head.argsz = size;
+		EXPECT_ERR(EINVAL, negotiate(&self->n, &arg));
+	}
+	arg.head.argsz = ~0u;
+	EXPECT_OK(negotiate(&self->n, &arg));
+	for (bit = 1; bit < 32; bit++) {
+		arg = self->arg;
+		arg.head.flags = 1u << bit;
+		EXPECT_ERR(EOPNOTSUPP, negotiate(&self->n, &arg));
+		arg.head.flags |= VFIO_NEGOTIATE_COMMIT;
+		EXPECT_ERR(EOPNOTSUPP, negotiate(&self->n, &arg));
+	}
+	for (bit = 0; bit < 32; bit++) {
+		arg = self->arg;
+		arg.head.reserved = 1u << bit;
+		EXPECT_ERR(EOPNOTSUPP, negotiate(&self->n, &arg));
+		arg = self->arg;
+		arg.caps.reserved = 1u << bit;
+		EXPECT_ERR(EOPNOTSUPP, negotiate(&self->n, &arg));
+	}
+	arg = self->arg;
+	arg.caps.version = 0;
+	EXPECT_ERR(EINVAL, negotiate(&self->n, &arg));
+	for (bit = 2; bit < 32; bit++) {
+		arg.caps.version = 1u << bit;
+		EXPECT_ERR(EOPNOTSUPP, negotiate(&self->n, &arg));
+	}
+	arg.caps.version = IOMMU_UAPI_VERSION_1;
+	EXPECT_OK(negotiate(&self->n, &arg));
+
+	ASSERT_TRUE(!!end);
+	EXPECT_ERR(EFAULT, negotiate(&self->n, NULL));
+	memcpy(end - sizeof(arg), &self->arg, sizeof(arg));
+	EXPECT_OK(negotiate(&self->n, end - sizeof(arg)));
+	memcpy(end - head, &self->arg, head);
+	EXPECT_ERR(EFAULT, negotiate(&self->n, end - head));
+
+	/* An answer that can't be written leaves no contract. */
+	page = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	arg = self->arg;
+	arg.head.flags = VFIO_NEGOTIATE_COMMIT;
+	arg.caps.features = ~0ULL;
+	memcpy(page, &arg, sizeof(arg));
+	ASSERT_OK(mprotect(page, PGT_4K, PROT_READ));
+	EXPECT_ERR(EFAULT, negotiate(&self->n, page));
+	EXPECT_OK(reported(&self->n, &self->n.caps, self->quota));
+}
+
+/* After a yes: what is asked for outside of it is refused, the hardware or not */
+TEST_F(contract, holds)
+{
+	struct nest *n = &self->n;
+	struct iommu_uapi_caps less = n->caps;
+	struct bind_arg bind;
+	struct inv_arg inv;
+	unsigned int quota;
+	__u32 pasid[3];
+
+	ASSERT_TRUE(n->caps.vtd_flags & IOMMU_UAPI_VTD_SRE);
+	ASSERT_TRUE(n->caps.inv_dev_iotlb);
+	less.features &= ~IOMMU_UAPI_FEAT_BIND_NO_PASID;
+	less.vtd_flags = 0;
+	less.bind_flags = 0;
+	less.inv_iotlb = 1u << IOMMU_UAPI_GRANU_ADDR;
+	less.inv_dev_iotlb = 0;
+	less.pasid_bits = 10;
+	less.gpa_width = 31;
+	ASSERT_OK(commit(n, &less, 2));
+	EXPECT_OK(reported(n, &less, 2));
+	EXPECT_ERR(EEXIST, commit(n, &less, 2));
+	EXPECT_OK(ask(n, &less));
+	EXPECT_ERR(ERANGE, ask(n, &n->caps));
+	/* What the administrator says now is for others. */
+	ASSERT_OK(read_uint(QUOTA_PATH, &quota));
+	ASSERT_OK(write_uint(QUOTA_PATH, 0));
+	EXPECT_OK(reported(n, &less, 2));
+	EXPECT_ERR(EINVAL, pasid_alloc(n->container, 1, 1024, &pasid[0]));
+	EXPECT_OK(pasid_alloc(n->container, 1, 1023, &pasid[0]));
+	EXPECT_OK(pasid_alloc(n->container, 1, 1023, &pasid[1]));
+	EXPECT_ERR(EDQUOT, pasid_alloc(n->container, 1, 1023, &pasid[2]));
+	ASSERT_OK(write_uint(QUOTA_PATH, quota));
+
+	EXPECT_ERR(EOPNOTSUPP, bind_table(n, 0, self->pt.root));
+	bind_init(&bind, n, pasid[0], self->pt.root);
+	bind.data.vtd.flags = IOMMU_UAPI_VTD_SRE;
+	EXPECT_ERR(EOPNOTSUPP, do_bind(n, &bind));
+	bind.data.vtd.flags = 0;
+	bind.data.flags = IOMMU_UAPI_BIND_GPASID_VAL;
+	EXPECT_ERR(EOPNOTSUPP, do_bind(n, &bind));
+	bind.data.flags = 0;
+	bind.data.gpgd = 1ULL << 31;
+	EXPECT_ERR(EINVAL, do_bind(n, &bind));
+	bind.data.gpgd = self->pt.root;
+	EXPECT_OK(do_bind(n, &bind));
+	EXPECT_OK(invalidate_addr(n, pasid[0], GUEST_VA, 1));
+	EXPECT_ERR(EOPNOTSUPP, invalidate_pasid(n, pasid[0]));
+	inv_init(&inv, 1);
+	inv_addr(&inv.entry[0], n, pasid[0], GUEST_VA, 1);
+	inv.entry[0].cache = IOMMU_UAPI_CACHE_DEV_IOTLB;
+	EXPECT_ERR(EOPNOTSUPP, do_inv(n, &inv));
+	EXPECT_OK(reported(n, &less, 2));
+}
+
+/* Nothing of the time before the contract may lie outside of it */
+TEST_F(contract, late)
+{
+	struct nest *n = &self->n;
+	__u32 pasid;
+
+	ASSERT_OK(pasid_alloc(n->container, 1, pasid_last(n), &pasid));
+	EXPECT_OK(ask(n, &n->caps));
+	EXPECT_ERR(EBUSY, commit(n, &n->caps, 1));
+	ASSERT_OK(pasid_free(n->container, pasid, pasid));
+	ASSERT_OK(bind_table(n, 0, self->pt.root));
+	EXPECT_ERR(EBUSY, commit(n, &n->caps, 1));
+	EXPECT_OK(reported(n, &n->caps, self->quota));
+	ASSERT_OK(unbind(n, 0));
+	EXPECT_OK(commit(n, &n->caps, 1));
+	EXPECT_OK(reported(n, &n->caps, 1));
+}
+
+/* R10: a group that can't keep the contract is refused when it joins */
+TEST_F(contract, joins)
+{
+	struct nest *n = &self->n, other = {};
+	struct iommu_uapi_caps less = n->caps;
+	__u32 pasid;
+
+	/* What the first device of the lab does not have. */
+	ASSERT_TRUE(n->caps.inv_dev_iotlb);
+	ASSERT_OK(commit(n, &less, 10));
+	other.container = n->container;
+	EXPECT_ERR(ERANGE, nest_join(&other, 0, 1));
+	EXPECT_OK(reported(n, &less, 10));
+	/* It is as free as before. */
+	other.container = open("/dev/vfio/vfio", O_RDWR);
+	ASSERT_LE(0, other.container);
+	EXPECT_OK(xioctl(other.group, VFIO_GROUP_SET_CONTAINER,
+			 &other.container));
+	EXPECT_OK(xioctl_num(other.container, VFIO_SET_IOMMU,
+			     VFIO_TYPE1_NESTING_IOMMU));
+	close(other.group);
+	close(other.container);
+
+	EXPECT_OK(pasid_alloc(n->container, 1, pasid_last(n), &pasid));
+	EXPECT_OK(bind_table(n, pasid, self->pt.root));
+	EXPECT_OK(unbind(n, pasid));
+}
+
+/* Two devices in one group can't be bound, whatever their IOMMU can do */
+TEST_F(contract, joins_in_company)
+{
+	struct nest *n = &self->n, pair = {};
+	struct iommu_uapi_caps little = {
+		.version = n->version,
+		.features = IOMMU_UAPI_FEAT_BIND_NO_PASID |
+			    IOMMU_UAPI_FEAT_INVALIDATE,
+		.formats = n->caps.formats,
+		.addr_width = 48,
+	};
+
+	ASSERT_OK(commit(n, &little, 0));
+	pair.container = n->container;
+	EXPECT_ERR(ERANGE, nest_join(&pair, 0, 2));
+	EXPECT_OK(reported(n, &little, 0));
+	close(pair.group);
+}
+
+/* One that can keep it may join, and is held to it as well */
+TEST_F(contract, joins_and_keeps)
+{
+	struct nest *n = &self->n, other = {};
+	struct iommu_uapi_caps less = n->caps;
+	struct bind_arg bind;
+	__u32 pasid;
+
+	less.inv_dev_iotlb = 0;
+	less.vtd_flags = 0;
+	ASSERT_OK(commit(n, &less, 10));
+	other.container = n->container;
+	ASSERT_OK(nest_join(&other, 0, 1));
+	other.version = n->version;
+	EXPECT_OK(reported(n, &less, 10));
+	ASSERT_OK(pasid_alloc(n->container, 1, pasid_last(n), &pasid));
+	bind_init(&bind, &other, pasid, self->pt.root);
+	bind.data.vtd.flags = IOMMU_UAPI_VTD_SRE;
+	EXPECT_ERR(EOPNOTSUPP, do_bind(&other, &bind));
+	bind.data.vtd.flags = 0;
+	EXPECT_OK(do_bind(&other, &bind));
+	EXPECT_OK(invalidate_addr(n, pasid, GUEST_VA, 1));
+	ASSERT_OK(xioctl(other.group, VFIO_GROUP_UNSET_CONTAINER, NULL));
+	EXPECT_OK(reported(n, &less, 10));
+	close(other.group);
+}
+
+/* It ends with the last group, not with a container's file */
+TEST_F(contract, ends)
+{
+	struct nest *n = &self->n;
+	struct iommu_uapi_caps less = n->caps;
+
+	less.vtd_flags = 0;
+	ASSERT_OK(commit(n, &less, 3));
+	close(n->td.fd);
+	ASSERT_OK(xioctl(n->group, VFIO_GROUP_UNSET_CONTAINER, NULL));
+	ASSERT_OK(xioctl(n->group, VFIO_GROUP_SET_CONTAINER, &n->container));
+	ASSERT_OK(xioctl_num(n->container, VFIO_SET_IOMMU,
+			     VFIO_TYPE1_NESTING_IOMMU));
+	EXPECT_OK(reported(n, &n->caps, self->quota));
+}
+
+/* Where nothing can be bound, everything is missing, and nothing can be had */
+TEST(contract_for_two_devices)
+{
+	struct iommu_uapi_caps some = {
+		.version = IOMMU_UAPI_VERSION,
+		.features = IOMMU_UAPI_FEAT_INVALIDATE,
+		.addr_width = 48,
+	};
+	struct negotiate_arg arg;
+	struct nest n;
+
+	if (!need_extension(_metadata) ||
+	    !test_open(_metadata, &n, 0, 2, VFIO_TYPE1_NESTING_IOMMU))
+		return;
+	arg_init(&arg, &some, VFIO_NEGOTIATE_COMMIT);
+	EXPECT_ERR(ERANGE, negotiate(&n, &arg));
+	EXPECT_EQ(0, memcmp(&some, &arg.caps, sizeof(some)));
+	memset(&some, 0, sizeof(some));
+	EXPECT_OK(commit(&n, &some, 0));
+	n.version = IOMMU_UAPI_VERSION;
+	EXPECT_ERR(ENODEV, bind_table(&n, 0, GUEST_BASE));
+}
+
+TEST_HARNESS_MAIN
