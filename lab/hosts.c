@@ -13,22 +13,6 @@
 
 #include "vfio_nesting_utils.h"
 
-static int negotiate(int container, __u32 flags, struct iommu_uapi_caps *caps)
-{
-	struct {
-		struct vfio_iommu_type1_negotiate head;
-		struct iommu_uapi_caps caps;
-	} arg = {
-		.head.argsz = sizeof(arg),
-		.head.flags = flags,
-		.caps = *caps,
-	};
-	int rc = xioctl(container, VFIO_IOMMU_NEGOTIATE, &arg);
-
-	*caps = arg.caps;
-	return rc;
-}
-
 #define MIN(a, b)	((a) < (b) ? (a) : (b))
 
 /* The rule of the documentation, in user space. */
@@ -60,6 +44,7 @@ static void print(const char *what, const struct iommu_uapi_caps *caps)
 int main(int argc, char **argv)
 {
 	struct iommu_uapi_caps other, both, lack, now;
+	struct negotiate_arg arg;
 	struct nest n;
 	size_t i;
 	int rc;
@@ -85,8 +70,9 @@ int main(int argc, char **argv)
 	if (!memcmp(&other, &n.caps, sizeof(other)))
 		errx(1, "the hosts don't differ");
 
-	lack = other;
-	rc = negotiate(n.container, 0, &lack);
+	negotiate_init(&arg, &other, 0);
+	rc = negotiate(&n, &arg);
+	lack = arg.caps;
 	print("missing here", &lack);
 	if (!memcmp(&other, &both, sizeof(both)) ? rc : rc != -ERANGE)
 		errx(1, "all of the other: %s", strerror(-rc));
@@ -97,8 +83,8 @@ int main(int argc, char **argv)
 					       other.pasid_bits : 0)))
 		errx(1, "that is not what is missing");
 
-	now = both;
-	rc = negotiate(n.container, VFIO_NEGOTIATE_COMMIT, &now);
+	negotiate_init(&arg, &both, VFIO_NEGOTIATE_COMMIT);
+	rc = negotiate(&n, &arg);
 	if (rc)
 		errx(1, "what both have: %s", strerror(-rc));
 	rc = nest_info(n.container, &now, NULL, NULL);

@@ -86,6 +86,66 @@ layouts()
 	! grep -n 'inline' "$top/include/uapi/linux/iommu.h"
 }
 
+# The header against the frozen one of its version: nothing that a program was built
+# with may have another size or place.
+abi()
+{
+	local frozen=$top/tools/testing/selftests/iommu/uapi/corpus objects=$build/abi newest which
+	newest=$(sed -n 's/^#define IOMMU_UAPI_VERSION\t.*_//p' "$top/include/uapi/linux/iommu.h")
+	mkdir -p "$objects"
+	for which in "$frozen/v$newest" "$build/programs/usr/include"; do
+		printf '#include <linux/iommu.h>\nvoid symbol(void) {}\n' | gcc -xc - -g -fno-eliminate-unused-debug-types \
+			-I "$which" -isystem "$build/programs/usr/include" -c -o "$objects/iommu.o"
+		mv "$objects/iommu.o" "$objects/$([ "$which" = "$frozen/v$newest" ] && echo frozen || echo now).o"
+	done
+	# abidiff compares what is reachable from a symbol, and headers have none.
+	abidiff --non-reachable-types "$objects/frozen.o" "$objects/now.o" || return 1
+	diff <(pahole "$objects/frozen.o") <(pahole "$objects/now.o") || return 1
+	# Numbers leave no trace in an object.
+	diff <(numbers "$frozen/v$newest/linux/iommu.h") <(numbers "$build/programs/usr/include/linux/iommu.h")
+}
+
+numbers() { gcc -E -dM -xc -I "$(dirname "$1")/.." -isystem "$build/programs/usr/include" "$1" | grep IOMMU_UAPI_ | sort; }
+
+# Kernels of another time with programs of each (R16, R21), and what must not build.
+versions()
+{
+	local what file edit source=$build/versions/linux objects=$build/versions/objects bad=0
+	"$lab/build" kernel version1
+	"$lab/run" --version1 -- "$bindir/client_v1" || return 1
+	"$lab/run" --version1 -- "$bindir/client_v2" || return 1
+	"$lab/run" --version1 -- "$bindir/client_v2" insist | tee "$logs/insist.out" || return 1
+	grep 'bind is refused: Operation not supported' "$logs/insist.out" || return 1
+
+	"$lab/build" kernel version3
+	"$lab/run" --version3 -- sh -c "$bindir/client_v1 && $bindir/client_v2" || return 1
+	kunit --version3 || return 1
+
+	git -C "$source" checkout -q -f .
+	make -s -C "$source" O="$objects" drivers/iommu/iommu-uapi.o || return 1
+	while IFS='|' read -r what file edit; do
+		case $file in
+		h) file=include/uapi/linux/iommu.h ;;
+		c) file=drivers/iommu/iommu-uapi.c ;;
+		i) file=include/linux/iommu-uapi.h ;;
+		*) continue ;;
+		esac
+		sed -i -E "$edit" "$source/$file"
+		if git -C "$source" diff --quiet; then
+			echo "not ok forbidden: $what (the edit finds nothing)"; bad=1
+		elif make -s -C "$source" O="$objects" drivers/iommu/iommu-uapi.o >"$objects/forbidden" 2>&1; then
+			echo "not ok forbidden: $what (it builds)"; bad=1
+		elif grep -qE 'static assertion failed|BUILD_BUG_ON' "$objects/forbidden"; then
+			echo "ok forbidden: $what"
+		else
+			head -5 "$objects/forbidden"
+			echo "not ok forbidden: $what (fails by chance)"; bad=1
+		fi
+		git -C "$source" checkout -q -f .
+	done <"$lab/versions/forbidden"
+	return $bad
+}
+
 # Who may know what (R1, R22, R61). The carrier must build against structures whose members
 # have other names: then it can't have looked inside one.
 layers()
@@ -170,7 +230,7 @@ emulator()
 # The suite is one test of the kernel's; what counts here are its cases.
 kunit()
 {
-	"$lab/run" -- sh -c 'modprobe iommu-uapi-kunit; cat /sys/kernel/debug/kunit/*/results' |
+	"$lab/run" "$@" -- sh -c 'modprobe iommu-uapi-kunit; cat /sys/kernel/debug/kunit/*/results' |
 		tr -d '\r' | sed -E 's/^    //; t; /^(not )?ok /d'
 }
 
@@ -225,11 +285,13 @@ part roundtrip "patches and trees say the same" roundtrip
 part mails "git am of the mails gives the same tree" mails
 part style "checkpatch --strict, kernel-doc" style
 part layouts "32-bit and 64-bit callers see the same" layouts
+part abi "what programs were built with stays as it was" abi
 part layers "who looks into which structure" layers
 
 lane build
 part oracle "unpatched 6.12 drives the same rig through iommufd" \
 	on_kernel stock "$bindir/oracle"
+part versions "kernels and programs of different times" versions
 part debug "every ioctl under lockdep, every allocation failing once" \
 	on_kernel debug sh -c "$bindir/vfio_nesting && $bindir/contract"
 part each "each commit builds alone, options on and off" each
@@ -243,6 +305,7 @@ part selftest "every ioctl, on the nesting rig" "$lab/run" -- "$bindir/vfio_nest
 part selftest32 "the same as a 32-bit program" "$lab/run" -- "$bindir/vfio_nesting32" -T fail_nth
 part contract "what a VMM was promised" "$lab/run" -- "$bindir/contract"
 part contract32 "the same as a 32-bit program" "$lab/run" -- "$bindir/contract32"
+part clients "programs of each version" "$lab/run" -- sh -c "$bindir/client_v1 && $bindir/client_v2 insist"
 part hosts "two hosts, and what they have in common" hosts
 part plain "without nesting: skipped with a reason, nothing new in the log" plain
 part cost "what an invalidation costs" "$lab/run" --icount -- "$bindir/cost"

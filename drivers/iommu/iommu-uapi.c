@@ -8,6 +8,7 @@
  */
 #include <linux/array_size.h>
 #include <linux/bits.h>
+#include <linux/build_bug.h>
 #include <linux/export.h>
 #include <linux/iommu-uapi.h>
 #include <linux/log2.h>
@@ -74,6 +75,8 @@ static const u16 iommu_uapi_sizes[][IOMMU_UAPI_VERSION] = {
 
 static_assert(ARRAY_SIZE(iommu_uapi_sizes) == IOMMU_UAPI_NR_TYPES);
 
+#define HAS_NEWEST_SIZE(type) (iommu_uapi_sizes[type][IOMMU_UAPI_VERSION - 1])
+
 /**
  * iommu_uapi_get_size - size of a structure in a version
  * @type: the structure
@@ -89,6 +92,12 @@ int iommu_uapi_get_size(enum iommu_uapi_type type, u32 version)
 {
 	u32 row = type, col = version - 1;
 	u16 size;
+
+	/* A version is not complete before each structure has its size. */
+	BUILD_BUG_ON(!HAS_NEWEST_SIZE(IOMMU_UAPI_BIND_GPASID) ||
+		     !HAS_NEWEST_SIZE(IOMMU_UAPI_CACHE_INVALIDATE) ||
+		     !HAS_NEWEST_SIZE(IOMMU_UAPI_PAGE_RESPONSE) ||
+		     !HAS_NEWEST_SIZE(IOMMU_UAPI_CAPS));
 
 	if (row >= IOMMU_UAPI_NR_TYPES || !version)
 		return -EINVAL;

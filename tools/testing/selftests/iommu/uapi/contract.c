@@ -7,11 +7,6 @@
 
 #include "harness.h"
 
-struct negotiate_arg {
-	struct vfio_iommu_type1_negotiate head;
-	struct iommu_uapi_caps caps;
-};
-
 FIXTURE(contract)
 {
 	struct nest n;
@@ -20,20 +15,13 @@ FIXTURE(contract)
 	__u32 quota;
 };
 
+/* A need of all 0 still has a version. */
 static void arg_init(struct negotiate_arg *arg, const struct iommu_uapi_caps *caps,
 		     __u32 flags)
 {
-	memset(arg, 0, sizeof(*arg));
-	arg->head.argsz = sizeof(*arg);
-	arg->head.flags = flags;
-	arg->caps = *caps;
+	negotiate_init(arg, caps, flags);
 	if (!arg->caps.version)
 		arg->caps.version = IOMMU_UAPI_VERSION;
-}
-
-static int negotiate(const struct nest *n, void *arg)
-{
-	return xioctl(n->container, VFIO_IOMMU_NEGOTIATE, arg);
 }
 
 static int ask(const struct nest *n, const struct iommu_uapi_caps *caps)

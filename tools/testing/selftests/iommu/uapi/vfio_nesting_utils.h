@@ -88,11 +88,15 @@ static inline int nest_info(int container, struct iommu_uapi_caps *caps,
 		if (header->id != VFIO_IOMMU_TYPE1_INFO_CAP_NESTING)
 			continue;
 		nesting = (void *)header;
-		if (header->version != 1 || nesting->reserved || next % 8 ||
-		    nesting->caps_size < sizeof(*caps))
+		if (header->version != 1 || nesting->reserved || next % 8)
 			return -EPROTO;
-		if (caps)
-			memcpy(caps, nesting->caps, sizeof(*caps));
+		/* Older and newer kernels have less and more to say. */
+		if (caps) {
+			memset(caps, 0, sizeof(*caps));
+			memcpy(caps, nesting->caps,
+			       nesting->caps_size < sizeof(*caps) ?
+				       nesting->caps_size : sizeof(*caps));
+		}
 		if (quota)
 			*quota = nesting->pasid_quota;
 		if (used)
@@ -247,6 +251,26 @@ static inline int pasid_free(int container, __u32 first, __u32 last)
 	};
 
 	return xioctl(container, VFIO_IOMMU_PASID_REQUEST, &req);
+}
+
+struct negotiate_arg {
+	struct vfio_iommu_type1_negotiate head;
+	struct iommu_uapi_caps caps;
+};
+
+static inline void negotiate_init(struct negotiate_arg *arg,
+				  const struct iommu_uapi_caps *caps,
+				  __u32 flags)
+{
+	memset(arg, 0, sizeof(*arg));
+	arg->head.argsz = sizeof(*arg);
+	arg->head.flags = flags;
+	arg->caps = *caps;
+}
+
+static inline int negotiate(const struct nest *n, void *arg)
+{
+	return xioctl(n->container, VFIO_IOMMU_NEGOTIATE, arg);
 }
 
 static inline __u32 pasid_last(const struct nest *n)
