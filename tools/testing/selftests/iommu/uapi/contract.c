@@ -110,21 +110,23 @@ static void expect_missing(struct __test_metadata *_metadata, struct nest *n,
 	EXPECT_EQ(0, arg.head.nr_pasids);
 }
 
-#define FIELD(f)	offsetof(struct iommu_uapi_caps, f), \
-			sizeof(((struct iommu_uapi_caps *)0)->f)
-
 /* Field by field, and bit by bit: unknown bits are missing like any other */
 TEST_F(contract, missing)
 {
 	static const struct {
 		size_t offset, size;
 	} masks[] = {
-		{ FIELD(features) }, { FIELD(formats) }, { FIELD(bind_flags) },
-		{ FIELD(vtd_flags) }, { FIELD(inv_iotlb) },
-		{ FIELD(inv_dev_iotlb) }, { FIELD(inv_pasid) },
+		{ offsetof(struct iommu_uapi_caps, features), 8 },
+		{ offsetof(struct iommu_uapi_caps, formats), 8 },
+		{ offsetof(struct iommu_uapi_caps, bind_flags), 8 },
+		{ offsetof(struct iommu_uapi_caps, vtd_flags), 8 },
+		{ offsetof(struct iommu_uapi_caps, inv_iotlb), 4 },
+		{ offsetof(struct iommu_uapi_caps, inv_dev_iotlb), 4 },
+		{ offsetof(struct iommu_uapi_caps, inv_pasid), 4 },
 	}, numbers[] = {
-		{ FIELD(addr_width) }, { FIELD(pasid_bits) },
-		{ FIELD(gpa_width) },
+		{ offsetof(struct iommu_uapi_caps, addr_width), 4 },
+		{ offsetof(struct iommu_uapi_caps, pasid_bits), 4 },
+		{ offsetof(struct iommu_uapi_caps, gpa_width), 4 },
 	};
 	struct nest *n = &self->n;
 	unsigned int i, bit;
