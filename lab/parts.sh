@@ -262,7 +262,7 @@ caps()
 # Two hosts that differ: what they have in common is a contract on either (R10).
 hosts()
 {
-	local -a one=(--iommu x-pss=7,x-eafs=on) two=(--iommu device-iotlb=off)
+	local -a one=(--iommu x-pss=7,x-eafs=on) two=(--iommu x-page-requests=off,device-iotlb=off)
 	local a b
 	a=$("$lab/run" "${one[@]}" -- "$bindir/hosts" | tr -d '\r') &&
 		b=$("$lab/run" "${two[@]}" -- "$bindir/hosts" | tr -d '\r') &&
@@ -299,6 +299,7 @@ part each "each commit builds alone, options on and off" each
 
 lane boot
 part emulator "the emulated VT-d, by its specification" emulator intel-iommu-nested-test
+part pagereq "its page requests, by its specification" emulator intel-iommu-prq-test
 part testdev "the test endpoint" emulator pasid-testdev-test
 part demo "the story of a launch" "$lab/demo"
 part kunit "table, copy and checks, in the kernel" kunit

@@ -1,5 +1,6 @@
 /*
- * PCI Express test endpoint: DMA on command, with or without a PASID
+ * PCI Express test endpoint: DMA and page requests on command, with or without
+ * a PASID
  *
  * The register interface is described in docs/specs/pasid-testdev.rst.
  *
@@ -10,6 +11,7 @@
 #include "qemu/bitops.h"
 #include "qemu/bswap.h"
 #include "qemu/log.h"
+#include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
@@ -44,6 +46,16 @@ OBJECT_DECLARE_SIMPLE_TYPE(PasidTestDev, PASID_TESTDEV)
 #define REG_RESULT                  0x1c
 #define REG_DONE                    0x20
 #define REG_COUNT                   0x24
+#define REG_PRREQ                   0x28
+#define REG_PRNUM                   0x2c
+#define REG_PRRESP                  0x30
+#define REG_PRSEL                   0x34
+#define REG_PRGRP                   0x38
+#define REG_PRCODE                  0x3c
+#define REG_PRPASID                 0x40
+#define REG_PRSENT                  0x44
+#define REG_PRSTATUS                0x48
+#define REG_PRDATA                  0x50
 #define REG_BUF                     0x800
 
 #define PASID_TESTDEV_MAGIC         0x50415344
@@ -59,12 +71,40 @@ OBJECT_DECLARE_SIMPLE_TYPE(PasidTestDev, PASID_TESTDEV)
 
 #define CMD_READ                    1
 #define CMD_WRITE                   2
+#define CMD_ATS_READ                3
+#define CMD_ATS_WRITE               4
+#define CMD_PAGE_REQUESTS           5
+
+#define PRREQ_GROUP                 MAKE_64BIT_MASK(0, 9)
+#define PRREQ_READ                  BIT(16)
+#define PRREQ_WRITE                 BIT(17)
+#define PRREQ_LAST                  BIT(18)
+#define PRREQ_PRIVATE               BIT(19)
+/* Don't care how many the guest has allowed: what a broken device does */
+#define PRREQ_UNLIMITED             BIT(20)
+#define PRREQ_KNOWN_BITS            (PRREQ_GROUP | PRREQ_READ | PRREQ_WRITE | \
+                                     PRREQ_LAST | PRREQ_PRIVATE | \
+                                     PRREQ_UNLIMITED)
+#define PRREQ_GROUPS                512
+
+/* As the capability says; also how many one command sends at most */
+#define PRI_CAPACITY                16384
+/* Answers that can be read back */
+#define PRI_LOG_SIZE                1024
+
+#define PRI_GROUP_PASID             BIT(31)
+#define PRI_NO_RESPONSE             UINT32_MAX
 
 #define RESULT_DONE                 0
 #define RESULT_FAULT                1
 #define RESULT_NO_BUS_MASTER        2
 #define RESULT_BAD_PARAM            3
 #define RESULT_NO_PASID             4
+#define RESULT_STILL_NO_PAGE        5
+#define RESULT_INVALID              6
+#define RESULT_FAILURE              7
+#define RESULT_NO_PRI               8
+#define RESULT_PENDING              (UINT32_MAX - 1)
 #define RESULT_NONE                 UINT32_MAX
 
 /* A request on the bus never crosses a boundary of this size */
@@ -86,10 +126,27 @@ struct PasidTestDev {
     /* A command is being executed.  Never seen by migration or a guest. */
     bool busy;
 
+    uint32_t prreq;
+    uint32_t prnum;
+    uint32_t prsel;
+    uint64_t private_data[2];
+    uint32_t responses;
+    uint32_t sent;
+    /* Groups that wait for an answer, for what the guest has allowed */
+    uint32_t outstanding;
+    /* The command that waits for one, or 0 */
+    uint32_t waiting;
+    /* A ring: the group with PRI_GROUP_PASID, the code, the PASID */
+    uint32_t log[PRI_LOG_SIZE][3];
+    QEMUBH *bh;
+
+    uint16_t pri_cap;
+
     uint8_t pasid_width;
     bool pasid_exec;
     bool pasid_priv;
     bool ats;
+    bool pri;
 };
 
 /*
@@ -109,10 +166,19 @@ static bool pasid_testdev_may_use_pasid(PasidTestDev *d)
 
 static bool pasid_testdev_params_valid(PasidTestDev *d, uint32_t cmd)
 {
-    if (cmd != CMD_READ && cmd != CMD_WRITE) {
+    if (cmd < CMD_READ ||
+        cmd > (d->pri ? CMD_PAGE_REQUESTS : CMD_WRITE)) {
         return false;
     }
-    if (!d->len || d->len > sizeof(d->buf) || d->addr > UINT64_MAX - d->len) {
+    if (cmd == CMD_PAGE_REQUESTS) {
+        if (d->prnum > PRI_CAPACITY) {
+            return false;
+        }
+    } else if (!d->len || d->len > sizeof(d->buf) ||
+               d->addr > UINT64_MAX - d->len) {
+        return false;
+    }
+    if (cmd > CMD_WRITE && d->prreq & ~PRREQ_KNOWN_BITS) {
         return false;
     }
     if (d->pasid & ~PASID_KNOWN_BITS) {
@@ -123,19 +189,12 @@ static bool pasid_testdev_params_valid(PasidTestDev *d, uint32_t cmd)
         return false;
     }
     /* Only a memory read can ask for permission to execute */
-    return !(d->pasid & PASID_EXEC) || cmd == CMD_READ;
+    return !(d->pasid & PASID_EXEC) || cmd == CMD_READ || cmd == CMD_ATS_READ;
 }
 
-static MemTxResult pasid_testdev_request(PasidTestDev *d, dma_addr_t addr,
-                                         void *buf, dma_addr_t len,
-                                         DMADirection dir)
+static PCIPASIDFlags pasid_testdev_flags(PasidTestDev *d)
 {
-    PCIDevice *pdev = PCI_DEVICE(d);
     PCIPASIDFlags flags = PCI_PASID_REQ_NONE;
-
-    if (!(d->pasid & PASID_VALID)) {
-        return pci_dma_rw(pdev, addr, buf, len, dir, MEMTXATTRS_UNSPECIFIED);
-    }
 
     if (d->pasid & PASID_EXEC) {
         flags |= PCI_PASID_REQ_EXEC;
@@ -143,16 +202,183 @@ static MemTxResult pasid_testdev_request(PasidTestDev *d, dma_addr_t addr,
     if (d->pasid & PASID_PRIV) {
         flags |= PCI_PASID_REQ_PRIV;
     }
+    return flags;
+}
+
+static MemTxResult pasid_testdev_request(PasidTestDev *d, dma_addr_t addr,
+                                         void *buf, dma_addr_t len,
+                                         DMADirection dir)
+{
+    PCIDevice *pdev = PCI_DEVICE(d);
+
+    if (!(d->pasid & PASID_VALID)) {
+        return pci_dma_rw(pdev, addr, buf, len, dir, MEMTXATTRS_UNSPECIFIED);
+    }
+
     return pci_dma_rw_pasid(pdev, d->pasid & PASID_VALUE, addr, buf, len, dir,
-                            flags);
+                            pasid_testdev_flags(d));
+}
+
+static bool pasid_testdev_ats_enabled(PasidTestDev *d)
+{
+    PCIDevice *pdev = PCI_DEVICE(d);
+
+    return d->ats && (pci_get_word(pdev->config + pdev->exp.ats_cap +
+                                   PCI_ATS_CTRL) & PCI_ATS_CTRL_ENABLE);
+}
+
+static bool pasid_testdev_pri_enabled(PasidTestDev *d)
+{
+    return d->pri && (pci_get_word(PCI_DEVICE(d)->config + d->pri_cap +
+                                   PCI_PRI_CTRL) & PCI_PRI_CTRL_ENABLE);
+}
+
+static void pasid_testdev_log_response(PasidTestDev *d, uint16_t group,
+                                       bool has_pasid, uint32_t pasid,
+                                       uint8_t code)
+{
+    uint32_t *entry = d->log[d->responses % PRI_LOG_SIZE];
+
+    entry[0] = group | (has_pasid ? PRI_GROUP_PASID : 0);
+    entry[1] = code;
+    entry[2] = has_pasid ? pasid : 0;
+    d->responses++;
+    if (d->outstanding) {
+        d->outstanding--;
+    }
+}
+
+/* Returns the code of the answer if there is one already, or a negative value */
+static int pasid_testdev_page_request(PasidTestDev *d, uint64_t addr,
+                                      uint16_t group, bool read, bool write,
+                                      bool last)
+{
+    PCIPageRequest request = {
+        .addr = addr,
+        .group = group,
+        .pasid = d->pasid & PASID_VALUE,
+        .has_pasid = d->pasid & PASID_VALID,
+        .exec = d->pasid & PASID_EXEC,
+        .priv = d->pasid & PASID_PRIV,
+        .read = read,
+        .write = write,
+        .last = last,
+        .has_private_data = d->prreq & PRREQ_PRIVATE,
+        .private_data = { d->private_data[0], d->private_data[1] },
+    };
+    PCIPageRequestResult result;
+    int code;
+
+    d->sent++;
+    if (last) {
+        d->outstanding++;
+    }
+    result = pci_page_request(PCI_DEVICE(d), &request);
+    if (result == PCI_PAGE_REQUEST_QUEUED || !last) {
+        return -1;
+    }
+    code = result == PCI_PAGE_REQUEST_DROPPED ? PCI_PAGE_RESPONSE_SUCCESS :
+                                                PCI_PAGE_RESPONSE_INVALID;
+    pasid_testdev_log_response(d, group, request.has_pasid, request.pasid,
+                               code);
+    return code;
+}
+
+static uint32_t pasid_testdev_page_requests(PasidTestDev *d)
+{
+    PCIDevice *pdev = PCI_DEVICE(d);
+    uint32_t allowed, i, n = MAX(d->prnum, 1);
+    bool last = d->prreq & PRREQ_LAST;
+
+    if (!pasid_testdev_pri_enabled(d)) {
+        return RESULT_NO_PRI;
+    }
+    allowed = pci_get_long(pdev->config + d->pri_cap + PCI_PRI_ALLOC_REQ);
+    for (i = 0; i < n; i++) {
+        if (last && !(d->prreq & PRREQ_UNLIMITED) &&
+            d->outstanding >= allowed) {
+            return RESULT_NO_PRI;
+        }
+        pasid_testdev_page_request(d, d->addr + i * PCIE_REQUEST_BOUNDARY,
+                                   ((d->prreq & PRREQ_GROUP) +
+                                    (last ? i : 0)) % PRREQ_GROUPS,
+                                   d->prreq & PRREQ_READ,
+                                   d->prreq & PRREQ_WRITE, last);
+        d->done = i + 1;
+    }
+    return RESULT_DONE;
+}
+
+/*
+ * Is there a translation for each page of the transfer?  Sets @missing to the
+ * first one without.
+ */
+static bool pasid_testdev_translated(PasidTestDev *d, bool write,
+                                     uint64_t *missing)
+{
+    uint64_t page, last = d->addr + d->len - 1;
+
+    for (page = d->addr & ~(uint64_t)(PCIE_REQUEST_BOUNDARY - 1);
+         page <= last; page += PCIE_REQUEST_BOUNDARY) {
+        if (!pci_ats_translate(PCI_DEVICE(d), d->pasid & PASID_VALID,
+                               d->pasid & PASID_VALUE, page, write,
+                               pasid_testdev_flags(d))) {
+            *missing = page;
+            return false;
+        }
+        if (page > UINT64_MAX - PCIE_REQUEST_BOUNDARY) {
+            break;
+        }
+    }
+    return true;
+}
+
+static uint32_t pasid_testdev_move(PasidTestDev *d, bool write);
+
+/* An answer has come to the command that waits */
+static uint32_t pasid_testdev_resume(PasidTestDev *d, uint32_t cmd, int code)
+{
+    uint64_t missing;
+
+    switch (code) {
+    case PCI_PAGE_RESPONSE_SUCCESS:
+        if (!pasid_testdev_translated(d, cmd == CMD_ATS_WRITE, &missing)) {
+            return RESULT_STILL_NO_PAGE;
+        }
+        return pasid_testdev_move(d, cmd == CMD_ATS_WRITE);
+    case PCI_PAGE_RESPONSE_INVALID:
+        return RESULT_INVALID;
+    default:
+        return RESULT_FAILURE;
+    }
+}
+
+static uint32_t pasid_testdev_ats_transfer(PasidTestDev *d, uint32_t cmd)
+{
+    bool write = cmd == CMD_ATS_WRITE;
+    uint64_t missing;
+    int code;
+
+    if (!pasid_testdev_ats_enabled(d)) {
+        return RESULT_NO_PRI;
+    }
+    if (pasid_testdev_translated(d, write, &missing)) {
+        return pasid_testdev_move(d, write);
+    }
+    if (!pasid_testdev_pri_enabled(d)) {
+        return RESULT_NO_PRI;
+    }
+    code = pasid_testdev_page_request(d, missing, d->prreq & PRREQ_GROUP,
+                                      !write, write, true);
+    if (code >= 0) {
+        return pasid_testdev_resume(d, cmd, code);
+    }
+    d->waiting = cmd;
+    return RESULT_PENDING;
 }
 
 static uint32_t pasid_testdev_transfer(PasidTestDev *d, uint32_t cmd)
 {
-    g_autofree uint8_t *bounce = NULL;
-    uint64_t addr = d->addr;
-    uint32_t len = d->len;
-
     if (!pasid_testdev_params_valid(d, cmd)) {
         return RESULT_BAD_PARAM;
     }
@@ -163,6 +389,23 @@ static uint32_t pasid_testdev_transfer(PasidTestDev *d, uint32_t cmd)
     if ((d->pasid & PASID_VALID) && !pasid_testdev_may_use_pasid(d)) {
         return RESULT_NO_PASID;
     }
+
+    switch (cmd) {
+    case CMD_PAGE_REQUESTS:
+        return pasid_testdev_page_requests(d);
+    case CMD_ATS_READ:
+    case CMD_ATS_WRITE:
+        return pasid_testdev_ats_transfer(d, cmd);
+    default:
+        return pasid_testdev_move(d, cmd == CMD_WRITE);
+    }
+}
+
+static uint32_t pasid_testdev_move(PasidTestDev *d, bool write)
+{
+    g_autofree uint8_t *bounce = NULL;
+    uint64_t addr = d->addr;
+    uint32_t len = d->len;
 
     /*
      * What a refused read leaves behind is not data.  Going through a copy
@@ -178,16 +421,15 @@ static uint32_t pasid_testdev_transfer(PasidTestDev *d, uint32_t cmd)
         MemTxResult res;
 
         res = pasid_testdev_request(d, at, bounce + d->done, chunk,
-                                    cmd == CMD_READ ?
-                                    DMA_DIRECTION_TO_DEVICE :
-                                    DMA_DIRECTION_FROM_DEVICE);
+                                    write ? DMA_DIRECTION_FROM_DEVICE :
+                                            DMA_DIRECTION_TO_DEVICE);
         if (res != MEMTX_OK) {
             return RESULT_FAULT;
         }
         if (!d->busy) {
             break;
         }
-        if (cmd == CMD_READ) {
+        if (!write) {
             memcpy(d->buf + d->done, bounce + d->done, chunk);
         }
         d->done += chunk;
@@ -196,14 +438,13 @@ static uint32_t pasid_testdev_transfer(PasidTestDev *d, uint32_t cmd)
     return RESULT_DONE;
 }
 
-static void pasid_testdev_command(PasidTestDev *d, uint32_t cmd)
+static void pasid_testdev_run(PasidTestDev *d, uint32_t cmd, int code)
 {
     uint32_t result;
 
-    d->done = 0;
-    d->count++;
     d->busy = true;
-    result = pasid_testdev_transfer(d, cmd);
+    result = code < 0 ? pasid_testdev_transfer(d, cmd) :
+                        pasid_testdev_resume(d, cmd, code);
     if (!d->busy) {
         /* It went to something that reset this device.  Leave it like that. */
         return;
@@ -212,6 +453,107 @@ static void pasid_testdev_command(PasidTestDev *d, uint32_t cmd)
     d->result = result;
     trace_pasid_testdev_command(cmd, d->addr, d->len, d->pasid, result,
                                 d->done);
+}
+
+static void pasid_testdev_command(PasidTestDev *d, uint32_t cmd)
+{
+    if (d->waiting) {
+        return;
+    }
+    d->done = 0;
+    d->count++;
+    pasid_testdev_run(d, cmd, -1);
+}
+
+/*
+ * The answer comes while the IOMMU works through its queue.  What it sets off
+ * goes to the IOMMU again, so it waits until that is done.
+ */
+static void pasid_testdev_bh(void *opaque)
+{
+    PasidTestDev *d = opaque;
+    uint32_t cmd = d->waiting;
+
+    if (cmd) {
+        d->waiting = 0;
+        pasid_testdev_run(d, cmd, d->log[(d->responses - 1) % PRI_LOG_SIZE][1]);
+    }
+}
+
+static void pasid_testdev_page_response(PCIDevice *pdev,
+                                        const PCIPageResponse *response)
+{
+    PasidTestDev *d = PASID_TESTDEV(pdev);
+
+    if (!pasid_testdev_pri_enabled(d)) {
+        return;
+    }
+    pasid_testdev_log_response(d, response->group, response->has_pasid,
+                               response->pasid, response->code);
+    if (d->waiting && response->group == (d->prreq & PRREQ_GROUP) &&
+        response->has_pasid == !!(d->pasid & PASID_VALID) &&
+        (!response->has_pasid ||
+         response->pasid == (d->pasid & PASID_VALUE))) {
+        qemu_bh_schedule(d->bh);
+    }
+}
+
+static uint32_t pasid_testdev_response(PasidTestDev *d, unsigned int field)
+{
+    uint32_t kept = MIN(d->responses, PRI_LOG_SIZE);
+
+    if (d->prsel >= kept) {
+        return PRI_NO_RESPONSE;
+    }
+    return d->log[(d->responses - kept + d->prsel) % PRI_LOG_SIZE][field];
+}
+
+static uint32_t pasid_testdev_pri_read(PasidTestDev *d, hwaddr addr)
+{
+    switch (addr) {
+    case REG_PRREQ:
+        return d->prreq;
+    case REG_PRNUM:
+        return d->prnum;
+    case REG_PRRESP:
+        return d->responses;
+    case REG_PRSEL:
+        return d->prsel;
+    case REG_PRGRP:
+        return pasid_testdev_response(d, 0);
+    case REG_PRCODE:
+        return pasid_testdev_response(d, 1);
+    case REG_PRPASID:
+        return pasid_testdev_response(d, 2);
+    case REG_PRSENT:
+        return d->sent;
+    case REG_PRSTATUS:
+        return pci_get_long(PCI_DEVICE(d)->config + d->pri_cap + PCI_PRI_CTRL);
+    case REG_PRDATA ... REG_PRDATA + 0xc:
+        return extract64(d->private_data[(addr - REG_PRDATA) / 8],
+                         addr & 4 ? 32 : 0, 32);
+    }
+    return 0;
+}
+
+static void pasid_testdev_pri_write(PasidTestDev *d, hwaddr addr, uint32_t val)
+{
+    switch (addr) {
+    case REG_PRREQ:
+        d->prreq = val;
+        break;
+    case REG_PRNUM:
+        d->prnum = val;
+        break;
+    case REG_PRSEL:
+        d->prsel = val;
+        break;
+    case REG_PRDATA ... REG_PRDATA + 0xc:
+        d->private_data[(addr - REG_PRDATA) / 8] =
+            deposit64(d->private_data[(addr - REG_PRDATA) / 8],
+                      addr & 4 ? 32 : 0, 32, val);
+        break;
+    }
 }
 
 static uint64_t pasid_testdev_mmio_read(void *opaque, hwaddr addr,
@@ -247,6 +589,10 @@ static uint64_t pasid_testdev_mmio_read(void *opaque, hwaddr addr,
         return d->count;
     }
 
+    if (d->pri && addr >= REG_PRREQ && addr < REG_PRDATA + 0x10) {
+        return pasid_testdev_pri_read(d, addr);
+    }
+
     qemu_log_mask(LOG_GUEST_ERROR,
                   "pasid-testdev: read of unused register 0x%" HWADDR_PRIx "\n",
                   addr);
@@ -260,6 +606,16 @@ static void pasid_testdev_mmio_write(void *opaque, hwaddr addr, uint64_t val,
 
     if (addr >= REG_BUF) {
         stl_le_p(d->buf + addr - REG_BUF, val);
+        return;
+    }
+
+    /* What a command waits with is what it was given */
+    if (d->waiting && addr != REG_PRSEL) {
+        return;
+    }
+
+    if (d->pri && addr >= REG_PRREQ && addr < REG_PRDATA + 0x10) {
+        pasid_testdev_pri_write(d, addr, val);
         return;
     }
 
@@ -304,11 +660,79 @@ static const MemoryRegionOps pasid_testdev_mmio_ops = {
     },
 };
 
+/* Nothing is waited for any more */
+static void pasid_testdev_stop_waiting(PasidTestDev *d)
+{
+    d->outstanding = 0;
+    if (d->waiting) {
+        d->waiting = 0;
+        d->result = RESULT_FAILURE;
+    }
+}
+
 static void pasid_testdev_config_write(PCIDevice *pdev, uint32_t addr,
                                        uint32_t val, int len)
 {
+    PasidTestDev *d = PASID_TESTDEV(pdev);
+    uint16_t ctrl, status;
+    uint8_t *cap;
+
     pci_default_write_config(pdev, addr, val, len);
     pcie_cap_flr_write_config(pdev, addr, val, len);
+
+    if (!d->pri || !ranges_overlap(addr, len, d->pri_cap + PCI_PRI_CTRL, 2)) {
+        return;
+    }
+    cap = pdev->config + d->pri_cap;
+    ctrl = pci_get_word(cap + PCI_PRI_CTRL);
+    status = pci_get_word(cap + PCI_PRI_STATUS);
+    if (ctrl & PCI_PRI_CTRL_ENABLE) {
+        status &= ~PCI_PRI_STATUS_STOPPED;
+    } else {
+        status |= PCI_PRI_STATUS_STOPPED;
+        pasid_testdev_stop_waiting(d);
+    }
+    if (ctrl & PCI_PRI_CTRL_RESET) {
+        status &= ~(PCI_PRI_STATUS_RF | PCI_PRI_STATUS_UPRGI);
+    }
+    /* It reads as 0 */
+    pci_set_word(cap + PCI_PRI_CTRL, ctrl & ~PCI_PRI_CTRL_RESET);
+    pci_set_word(cap + PCI_PRI_STATUS, status);
+}
+
+static void pasid_testdev_pri_init(PasidTestDev *d, uint16_t offset)
+{
+    PCIDevice *pdev = PCI_DEVICE(d);
+
+    pcie_add_capability(pdev, PCI_EXT_CAP_ID_PRI, 1, offset,
+                        PCI_EXT_CAP_PRI_SIZEOF);
+    d->pri_cap = offset;
+    pci_set_long(pdev->config + offset + PCI_PRI_MAX_REQ, PRI_CAPACITY);
+    pci_set_word(pdev->wmask + offset + PCI_PRI_CTRL,
+                 PCI_PRI_CTRL_ENABLE | PCI_PRI_CTRL_RESET);
+    pci_set_long(pdev->wmask + offset + PCI_PRI_ALLOC_REQ, UINT32_MAX);
+}
+
+static void pasid_testdev_pri_reset(PasidTestDev *d)
+{
+    uint8_t *cap = PCI_DEVICE(d)->config + d->pri_cap;
+
+    d->prreq = 0;
+    d->prnum = 0;
+    d->prsel = 0;
+    memset(d->private_data, 0, sizeof(d->private_data));
+    d->responses = 0;
+    d->sent = 0;
+    d->outstanding = 0;
+    d->waiting = 0;
+    memset(d->log, 0, sizeof(d->log));
+    if (d->pri) {
+        qemu_bh_cancel(d->bh);
+        pci_set_word(cap + PCI_PRI_CTRL, 0);
+        pci_set_word(cap + PCI_PRI_STATUS, PCI_PRI_STATUS_STOPPED |
+                     (d->pasid_width ? PCI_PRI_STATUS_PASID : 0));
+        pci_set_long(cap + PCI_PRI_ALLOC_REQ, 0);
+    }
 }
 
 static void pasid_testdev_reset_hold(Object *obj, ResetType type)
@@ -331,6 +755,7 @@ static void pasid_testdev_reset_hold(Object *obj, ResetType type)
     if (d->ats) {
         pci_set_word(pdev->config + pdev->exp.ats_cap + PCI_ATS_CTRL, 0);
     }
+    pasid_testdev_pri_reset(d);
 }
 
 static void pasid_testdev_realize(PCIDevice *pdev, Error **errp)
@@ -342,6 +767,11 @@ static void pasid_testdev_realize(PCIDevice *pdev, Error **errp)
     if (d->pasid_width > PCI_PASID_MAX_WIDTH) {
         error_setg(errp, "pasid-width must be between 0 and %d",
                    PCI_PASID_MAX_WIDTH);
+        return;
+    }
+
+    if (d->pri && !d->ats) {
+        error_setg(errp, "pri=on needs ats=on");
         return;
     }
 
@@ -360,6 +790,12 @@ static void pasid_testdev_realize(PCIDevice *pdev, Error **errp)
     }
     if (d->ats) {
         pcie_ats_init(pdev, offset, true);
+        offset += PCI_EXT_CAP_ATS_SIZEOF;
+    }
+    if (d->pri) {
+        pasid_testdev_pri_init(d, offset);
+        d->bh = qemu_bh_new_guarded(pasid_testdev_bh, d,
+                                    &DEVICE(d)->mem_reentrancy_guard);
     }
 
     memory_region_init_io(&d->bar, OBJECT(d), &pasid_testdev_mmio_ops, d,
@@ -369,8 +805,53 @@ static void pasid_testdev_realize(PCIDevice *pdev, Error **errp)
 
 static void pasid_testdev_exit(PCIDevice *pdev)
 {
+    PasidTestDev *d = PASID_TESTDEV(pdev);
+
+    if (d->bh) {
+        qemu_bh_delete(d->bh);
+    }
     pcie_cap_exit(pdev);
 }
+
+static bool pasid_testdev_pri_needed(void *opaque)
+{
+    PasidTestDev *d = opaque;
+
+    return d->pri;
+}
+
+static int pasid_testdev_pri_post_load(void *opaque, int version_id)
+{
+    PasidTestDev *d = opaque;
+
+    /* The answer may have come, and what it sets off not been done */
+    if (d->waiting) {
+        if (d->waiting != CMD_ATS_READ && d->waiting != CMD_ATS_WRITE) {
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static const VMStateDescription vmstate_pasid_testdev_pri = {
+    .name = TYPE_PASID_TESTDEV "/pri",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = pasid_testdev_pri_needed,
+    .post_load = pasid_testdev_pri_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32(prreq, PasidTestDev),
+        VMSTATE_UINT32(prnum, PasidTestDev),
+        VMSTATE_UINT32(prsel, PasidTestDev),
+        VMSTATE_UINT64_ARRAY(private_data, PasidTestDev, 2),
+        VMSTATE_UINT32(responses, PasidTestDev),
+        VMSTATE_UINT32(sent, PasidTestDev),
+        VMSTATE_UINT32(outstanding, PasidTestDev),
+        VMSTATE_UINT32(waiting, PasidTestDev),
+        VMSTATE_UINT32_2DARRAY(log, PasidTestDev, PRI_LOG_SIZE, 3),
+        VMSTATE_END_OF_LIST()
+    }
+};
 
 static const VMStateDescription vmstate_pasid_testdev = {
     .name = TYPE_PASID_TESTDEV,
@@ -386,6 +867,10 @@ static const VMStateDescription vmstate_pasid_testdev = {
         VMSTATE_UINT32(count, PasidTestDev),
         VMSTATE_BUFFER(buf, PasidTestDev),
         VMSTATE_END_OF_LIST()
+    },
+    .subsections = (const VMStateDescription * const []) {
+        &vmstate_pasid_testdev_pri,
+        NULL
     }
 };
 
@@ -395,6 +880,7 @@ static const Property pasid_testdev_properties[] = {
     DEFINE_PROP_BOOL("pasid-exec", PasidTestDev, pasid_exec, true),
     DEFINE_PROP_BOOL("pasid-priv", PasidTestDev, pasid_priv, true),
     DEFINE_PROP_BOOL("ats", PasidTestDev, ats, false),
+    DEFINE_PROP_BOOL("pri", PasidTestDev, pri, false),
 };
 
 static void pasid_testdev_class_init(ObjectClass *klass, void *data)
@@ -402,7 +888,9 @@ static void pasid_testdev_class_init(ObjectClass *klass, void *data)
     DeviceClass *dc = DEVICE_CLASS(klass);
     PCIDeviceClass *k = PCI_DEVICE_CLASS(klass);
     ResettableClass *rc = RESETTABLE_CLASS(klass);
+    PCIPRIDeviceClass *pri = PCI_PRI_DEVICE_CLASS(klass);
 
+    pri->page_response = pasid_testdev_page_response;
     k->realize = pasid_testdev_realize;
     k->exit = pasid_testdev_exit;
     k->config_write = pasid_testdev_config_write;
@@ -424,6 +912,7 @@ static const TypeInfo pasid_testdev_types[] = {
         .class_init = pasid_testdev_class_init,
         .interfaces = (InterfaceInfo[]) {
             { INTERFACE_PCIE_DEVICE },
+            { INTERFACE_PCI_PRI_DEVICE },
             { }
         },
     },

@@ -1,5 +1,6 @@
 /*
- * Requests-with-PASID: DMA that carries a PASID TLP prefix
+ * What an Express function asks of an IOMMU beside plain DMA: requests that
+ * carry a PASID TLP prefix, translation requests (ATS) and page requests (PRI)
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -9,6 +10,7 @@
 
 #include "exec/memory.h"
 #include "hw/pci/pci.h"
+#include "qom/object.h"
 #include "system/dma.h"
 
 #define PCI_PASID_MAX_WIDTH     20
@@ -20,6 +22,73 @@ typedef enum PCIPASIDFlags {
     PCI_PASID_REQ_EXEC = 1 << 0,    /* Execute Requested */
     PCI_PASID_REQ_PRIV = 1 << 1,    /* Privileged Mode Requested */
 } PCIPASIDFlags;
+
+/**
+ * struct PCIPageRequest: a Page Request Message
+ *
+ * @addr: the address of the page.
+ *
+ * @group: the Page Request Group Index, 9 bits.
+ *
+ * @pasid: the PASID, if @has_pasid.
+ *
+ * @private_data: passed on to software, if @has_private_data.
+ *
+ * The other fields are the bits of the message and of its prefix.
+ */
+typedef struct PCIPageRequest {
+    hwaddr addr;
+    uint16_t group;
+    uint32_t pasid;
+    uint64_t private_data[2];
+    bool has_pasid;
+    bool has_private_data;
+    bool read;
+    bool write;
+    bool exec;
+    bool priv;
+    bool last;
+} PCIPageRequest;
+
+/* Response codes of a Page Request Group Response Message */
+typedef enum PCIPageResponseCode {
+    PCI_PAGE_RESPONSE_SUCCESS = 0x0,
+    PCI_PAGE_RESPONSE_INVALID = 0x1,
+    PCI_PAGE_RESPONSE_FAILURE = 0xf,
+} PCIPageResponseCode;
+
+/**
+ * struct PCIPageResponse: a Page Request Group Response Message
+ */
+typedef struct PCIPageResponse {
+    uint16_t group;
+    bool has_pasid;
+    uint32_t pasid;
+    uint8_t code;
+} PCIPageResponse;
+
+/* Where a page request ended up */
+typedef enum PCIPageRequestResult {
+    PCI_PAGE_REQUEST_QUEUED,    /* Software will answer its group */
+    PCI_PAGE_REQUEST_DROPPED,   /* No room: a last one is answered "success" */
+    PCI_PAGE_REQUEST_INVALID,   /* Not allowed: a last one is answered so */
+} PCIPageRequestResult;
+
+/*
+ * Interface of functions that send page requests: how the answers reach them.
+ * An answer to a group that the function doesn't know is the function's to
+ * ignore, since software writes it.
+ */
+#define INTERFACE_PCI_PRI_DEVICE "pci-pri-device"
+typedef struct PCIPRIDeviceClass PCIPRIDeviceClass;
+DECLARE_CLASS_CHECKERS(PCIPRIDeviceClass, PCI_PRI_DEVICE,
+                       INTERFACE_PCI_PRI_DEVICE)
+
+struct PCIPRIDeviceClass {
+    InterfaceClass parent_class;
+
+    void (*page_response)(PCIDevice *dev, const PCIPageResponse *response);
+};
 
 /**
  * struct PCIPASIDOps: what an IOMMU does for requests-with-PASID
@@ -57,6 +126,24 @@ struct PCIPASIDOps {
     IOMMUTLBEntry (*translate)(PCIBus *bus, void *opaque, int devfn,
                                uint32_t pasid, hwaddr addr, bool is_write,
                                PCIPASIDFlags flags);
+
+    /**
+     * @ats_translate: answer a translation request
+     *
+     * Optional.  As @translate, but with or without a PASID, and a page that
+     * is not there, or not with that permission, is no fault.
+     */
+    IOMMUTLBEntry (*ats_translate)(PCIBus *bus, void *opaque, int devfn,
+                                   bool has_pasid, uint32_t pasid, hwaddr addr,
+                                   bool is_write, PCIPASIDFlags flags);
+
+    /**
+     * @page_request: take a page request
+     *
+     * Optional.
+     */
+    PCIPageRequestResult (*page_request)(PCIBus *bus, void *opaque, int devfn,
+                                         const PCIPageRequest *request);
 };
 
 /**
@@ -83,5 +170,35 @@ struct PCIPASIDOps {
 MemTxResult pci_dma_rw_pasid(PCIDevice *dev, uint32_t pasid, dma_addr_t addr,
                              void *buf, dma_addr_t len, DMADirection dir,
                              PCIPASIDFlags flags);
+
+/**
+ * pci_ats_translate: Ask whether an address can be used
+ *
+ * @dev: #PCIDevice that asks.  Whether the guest has enabled its ATS
+ *       capability, and what the prefix needs, is for the device to check.
+ * @has_pasid: whether the request has a PASID
+ * @pasid: the PASID
+ * @addr: the untranslated address
+ * @is_write: whether permission to write is wanted
+ * @flags: the other bits of the prefix
+ *
+ * Returns: whether a request for that address would go through.  The device
+ * may then make it untranslated.
+ */
+bool pci_ats_translate(PCIDevice *dev, bool has_pasid, uint32_t pasid,
+                       dma_addr_t addr, bool is_write, PCIPASIDFlags flags);
+
+/**
+ * pci_page_request: Send a Page Request Message
+ *
+ * @dev: #PCIDevice that sends it.  Whether its PRI capability is enabled, and
+ *       allows one more, is for the device to check.
+ * @request: the message
+ *
+ * Returns: where it ended up.  Only the answer to a %PCI_PAGE_REQUEST_QUEUED
+ * one comes by &PCIPRIDeviceClass.page_response, and never during this call.
+ */
+PCIPageRequestResult pci_page_request(PCIDevice *dev,
+                                      const PCIPageRequest *request);
 
 #endif /* QEMU_PCI_PASID_H */
