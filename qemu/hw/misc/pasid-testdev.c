@@ -134,8 +134,9 @@ struct PasidTestDev {
     uint32_t sent;
     /* Groups that wait for an answer, for what the guest has allowed */
     uint32_t outstanding;
-    /* The command that waits for one, or 0 */
+    /* The command that waits for one, or 0, and the code of it, or -1 */
     uint32_t waiting;
+    int32_t answer;
     /* A ring: the group with PRI_GROUP_PASID, the code, the PASID */
     uint32_t log[PRI_LOG_SIZE][3];
     QEMUBH *bh;
@@ -374,6 +375,7 @@ static uint32_t pasid_testdev_ats_transfer(PasidTestDev *d, uint32_t cmd)
         return pasid_testdev_resume(d, cmd, code);
     }
     d->waiting = cmd;
+    d->answer = -1;
     return RESULT_PENDING;
 }
 
@@ -474,9 +476,9 @@ static void pasid_testdev_bh(void *opaque)
     PasidTestDev *d = opaque;
     uint32_t cmd = d->waiting;
 
-    if (cmd) {
+    if (cmd && d->answer >= 0) {
         d->waiting = 0;
-        pasid_testdev_run(d, cmd, d->log[(d->responses - 1) % PRI_LOG_SIZE][1]);
+        pasid_testdev_run(d, cmd, d->answer);
     }
 }
 
@@ -490,10 +492,12 @@ static void pasid_testdev_page_response(PCIDevice *pdev,
     }
     pasid_testdev_log_response(d, response->group, response->has_pasid,
                                response->pasid, response->code);
-    if (d->waiting && response->group == (d->prreq & PRREQ_GROUP) &&
+    if (d->waiting && d->answer < 0 &&
+        response->group == (d->prreq & PRREQ_GROUP) &&
         response->has_pasid == !!(d->pasid & PASID_VALID) &&
         (!response->has_pasid ||
          response->pasid == (d->pasid & PASID_VALUE))) {
+        d->answer = response->code;
         qemu_bh_schedule(d->bh);
     }
 }
@@ -604,13 +608,13 @@ static void pasid_testdev_mmio_write(void *opaque, hwaddr addr, uint64_t val,
 {
     PasidTestDev *d = opaque;
 
-    if (addr >= REG_BUF) {
-        stl_le_p(d->buf + addr - REG_BUF, val);
+    /* What a command waits with is what it was given */
+    if (d->waiting && addr != REG_PRSEL) {
         return;
     }
 
-    /* What a command waits with is what it was given */
-    if (d->waiting && addr != REG_PRSEL) {
+    if (addr >= REG_BUF) {
+        stl_le_p(d->buf + addr - REG_BUF, val);
         return;
     }
 
@@ -824,11 +828,15 @@ static int pasid_testdev_pri_post_load(void *opaque, int version_id)
 {
     PasidTestDev *d = opaque;
 
+    if (!d->waiting) {
+        return 0;
+    }
+    if (d->waiting != CMD_ATS_READ && d->waiting != CMD_ATS_WRITE) {
+        return -EINVAL;
+    }
     /* The answer may have come, and what it sets off not been done */
-    if (d->waiting) {
-        if (d->waiting != CMD_ATS_READ && d->waiting != CMD_ATS_WRITE) {
-            return -EINVAL;
-        }
+    if (d->answer >= 0) {
+        qemu_bh_schedule(d->bh);
     }
     return 0;
 }
@@ -848,6 +856,7 @@ static const VMStateDescription vmstate_pasid_testdev_pri = {
         VMSTATE_UINT32(sent, PasidTestDev),
         VMSTATE_UINT32(outstanding, PasidTestDev),
         VMSTATE_UINT32(waiting, PasidTestDev),
+        VMSTATE_INT32(answer, PasidTestDev),
         VMSTATE_UINT32_2DARRAY(log, PasidTestDev, PRI_LOG_SIZE, 3),
         VMSTATE_END_OF_LIST()
     }

@@ -392,7 +392,7 @@ static void test_response_reserved(void)
     fixture_free(f);
 }
 
-/* PPR and the event: set by the last request of a group only */
+/* PPR and the event: set by any request, the last of its group or not */
 static void test_event(void)
 {
     Fixture *f = fixture_new();
@@ -400,9 +400,6 @@ static void test_event(void)
     vtd_writel(f->v, REG_PEADDR, 0xfee00000);
     vtd_writel(f->v, REG_PEDATA, 0x31);
     request(f, NESTED, PRREQ_R | 1, IOVA, 1);
-    g_assert_cmphex(vtd_readl(f->v, REG_PRS), ==, 0);
-    g_assert_cmphex(vtd_readl(f->v, REG_PECTL), ==, PECTL_IM);
-    request(f, NESTED, PRREQ_R | PRREQ_LAST | 1, IOVA, 1);
     g_assert_cmphex(vtd_readl(f->v, REG_PRS), ==, PRS_PPR);
     g_assert_cmphex(vtd_readl(f->v, REG_PECTL), ==, PECTL_IM | PECTL_IP);
     /* Sent when it is unmasked */
@@ -584,6 +581,33 @@ static void check_served(uint32_t req, uint32_t cmd)
     fixture_free(f);
 }
 
+/* Two answers in a row: the one that is meant counts */
+static void test_ats_meant(void)
+{
+    Fixture *f = fixture_new();
+    VTD *v = f->v;
+    uint64_t desc;
+    int i;
+
+    vtd_put(v, f->leaf, 0);
+    vtd_testdev_writel(v, DEV_PRREQ, 77);
+    g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, NESTED, IOVA, 8), ==,
+                    RESULT_PENDING);
+    for (i = 0; i < 2; i++) {
+        desc = v->iq + (v->iq_tail + i) * 32;
+        vtd_put(v, desc, RESP_TYPE | BIT_ULL(4) | ((uint64_t)v->sid << 16) |
+                ((uint64_t)P_NESTED << 32) |
+                ((uint64_t)(i ? RESP_FAILURE : RESP_INVALID) << 12));
+        vtd_put(v, desc + 8, BIT_ULL(2) | ((77 + i) << 3));
+        vtd_put(v, desc + 16, 0);
+        vtd_put(v, desc + 24, 0);
+    }
+    v->iq_tail += 2;
+    vtd_writeq(v, VTD_REG_IQT, v->iq_tail * 32);
+    g_assert_cmphex(wait_result(f), ==, RESULT_INVALID);
+    fixture_free(f);
+}
+
 static void test_ats_served(void)
 {
     check_served(NESTED, CMD_ATS_READ);
@@ -708,6 +732,7 @@ int main(int argc, char **argv)
     qtest_add_func("/vtd-prq/device", test_capability_of_device);
     qtest_add_func("/vtd-prq/ats/present", test_ats_present);
     qtest_add_func("/vtd-prq/ats/served", test_ats_served);
+    qtest_add_func("/vtd-prq/ats/meant", test_ats_meant);
     qtest_add_func("/vtd-prq/ats/refused", test_ats_refused);
     qtest_add_func("/vtd-prq/ats/permission", test_ats_permission);
     qtest_add_func("/vtd-prq/reset", test_reset);
