@@ -272,6 +272,7 @@ static const struct bit_name feature_names[] = {
 	{ IOMMU_UAPI_FEAT_HOST_PASID, "PASIDs from the host" },
 	{ IOMMU_UAPI_FEAT_INVALIDATE, "invalidate" },
 	{ IOMMU_UAPI_FEAT_RO_MAP, "read-only memory" },
+	{ IOMMU_UAPI_FEAT_PAGE_REQUEST, "page requests" },
 	{}
 };
 
@@ -282,6 +283,7 @@ static const struct bit_name format_names[] = {
 
 static const struct bit_name bind_names[] = {
 	{ IOMMU_UAPI_BIND_GPASID_VAL, "guest PASID" },
+	{ IOMMU_UAPI_BIND_PAGE_REQUEST, "page requests" },
 	{}
 };
 
@@ -618,6 +620,71 @@ static void second_program(struct vmm *vmm, const struct legacy *legacy,
 	check(vmm->used == 0, "in use %u", vmm->used);
 }
 
+/* Another device, one that asks for the pages that it lacks. */
+static void third_program(void)
+{
+	struct vfio_iommu_type1_fault_fd faults = { .argsz = sizeof(faults) };
+	struct iommu_uapi_gpasid_bind_data data;
+	struct iommu_uapi_page_response resp;
+	struct iommu_uapi_page_request req;
+	char bdf[16], text[32] = "";
+	struct gmem mem = {};
+	struct vmm vmm = { .bdf = bdf, .mem = &mem };
+	int fd, i, rc;
+	__u32 result;
+	__u64 gpa;
+
+	step("10. A page that is not there yet");
+	if (!check(!testdev_find(bdf, 1, 1) && !testdev_bind_vfio(bdf) &&
+		   !gmem_init(&mem, GUEST_BASE, GUEST_SIZE),
+		   "a device that can request pages: %s", bdf))
+		return;
+	vmm.group_id = testdev_group(bdf);
+	if (!vmm_open(&vmm) || !vmm_query(&vmm) || !vmm_start(&vmm))
+		return;
+	faults.version = vmm.version;
+	fd = ioctl(vmm.container, VFIO_IOMMU_FAULT_FD, &faults);
+	check(fd >= 0, "a file for page requests%s%s", fd < 0 ? ": " : "",
+	      fd < 0 ? strerror(errno) : "");
+	rc = pasid_request(&vmm, VFIO_PASID_REQUEST_ALLOC, 1,
+			   (1U << vmm.caps.pasid_bits) - 1, &vmm.pasid);
+	pgt_init(&vmm.pt, &mem);
+	gpa = gmem_alloc(&mem, PGT_4K, PGT_4K);
+	strcpy(gmem_ptr(&mem, gpa), "here you are");
+	data = bind_data(&vmm);
+	data.flags = IOMMU_UAPI_BIND_PAGE_REQUEST;
+	if (!check(!rc && !bind_table(&vmm, &data),
+		   "an empty table is bound to PASID %u", vmm.pasid))
+		return;
+	result = testdev_command(&vmm.dev, TESTDEV_CMD_ATS_READ,
+				 TESTDEV_PASID(vmm.pasid), GUEST_VA, 16);
+	check(result == TESTDEV_PENDING, "device reads  0x%llx: it waits", GUEST_VA);
+	rc = read(fd, &req, sizeof(req));
+	if (!check(rc == sizeof(req),
+		   "page request for 0x%llx, PASID %u, group %u, of IOMMU group %u",
+		   req.addr, req.pasid, req.grpid, req.group_id))
+		return;
+	pgt_map(&vmm.pt, GUEST_VA, gpa, PGT_4K, PGT_RW);
+	resp = (struct iommu_uapi_page_response){
+		.version = vmm.version,
+		.flags = IOMMU_UAPI_RESP_PASID_VAL | IOMMU_UAPI_RESP_COOKIE_VAL,
+		.pasid = req.pasid,
+		.grpid = req.grpid,
+		.code = IOMMU_UAPI_RESP_SUCCESS,
+		.cookie = req.cookie,
+	};
+	check(write(fd, &resp, sizeof(resp)) == sizeof(resp),
+	      "the guest maps it, and answers");
+	for (i = 0; i < 5000 && result == TESTDEV_PENDING; i++) {
+		usleep(1000);
+		result = testdev_get32(&vmm.dev, TESTDEV_REG_RESULT);
+	}
+	testdev_get(&vmm.dev, TESTDEV_REG_BUF, text, 16);
+	check(result == TESTDEV_DONE && !strcmp(text, "here you are"),
+	      "device reads  0x%llx: %s, it got \"%s\"", GUEST_VA,
+	      outcome(result), text);
+}
+
 static void tell_the_story(struct vmm *vmm)
 {
 	struct gmem first = {}, second = {};
@@ -660,6 +727,7 @@ static void tell_the_story(struct vmm *vmm)
 
 	vmm->mem = &second;
 	second_program(vmm, &legacy, &first);
+	third_program();
 }
 
 /* A host that can't: told at the query, and nothing else is tried. */

@@ -44,6 +44,11 @@ AT(iommu_uapi_page_response, code, 16);
 AT(iommu_uapi_page_response, cookie, 24);
 SIZE(iommu_uapi_page_response, 32);
 
+AT(iommu_uapi_page_request, group_id, 20);
+AT(iommu_uapi_page_request, addr, 24);
+AT(iommu_uapi_page_request, cookie, 32);
+SIZE(iommu_uapi_page_request, 40);
+
 AT(iommu_uapi_caps, features, 8);
 AT(iommu_uapi_caps, inv_iotlb, 40);
 AT(iommu_uapi_caps, gpa_width, 56);
@@ -56,6 +61,8 @@ SIZE(vfio_iommu_type1_unbind_gpasid, 16);
 SIZE(vfio_iommu_type1_cache_invalidate, 24);
 AT(vfio_iommu_type1_cache_invalidate, data, 24);
 SIZE(vfio_iommu_type1_info_cap_nesting, 24);
+SIZE(vfio_iommu_type1_info_cap_faults, 24);
+SIZE(vfio_iommu_type1_fault_fd, 16);
 SIZE(vfio_iommu_type1_negotiate, 16);
 AT(vfio_iommu_type1_negotiate, data, 16);
 
@@ -64,6 +71,8 @@ _Static_assert(VFIO_TYPE1_IOMMU_UAPI == 0x10000, "extension");
 _Static_assert(VFIO_IOMMU_TYPE1_INFO_CAP_NESTING == 0x1000, "capability");
 _Static_assert(VFIO_IOMMU_PASID_REQUEST == VFIO_DEVICE_GET_INFO + 15, "request");
 _Static_assert(VFIO_IOMMU_CACHE_INVALIDATE == VFIO_IOMMU_PASID_REQUEST + 3, "invalidate");
+_Static_assert(VFIO_IOMMU_TYPE1_INFO_CAP_FAULTS == 0x1001, "capability");
+_Static_assert(VFIO_IOMMU_FAULT_FD == VFIO_IOMMU_PASID_REQUEST + 4, "faults");
 _Static_assert(VFIO_IOMMU_NEGOTIATE == VFIO_IOMMU_PASID_REQUEST + 5, "negotiate");
 _Static_assert(IOMMU_UAPI_VERSION_1 == 1 && IOMMU_UAPI_VERSION_2 == 2, "versions");
 _Static_assert(IOMMU_UAPI_CACHE_IOTLB == 1 && IOMMU_UAPI_CACHE_DEV_IOTLB == 2 &&

@@ -160,7 +160,7 @@ layers()
 	make -s -C "$kernel" O="$objects" KCFLAGS="-include $opaque" drivers/vfio/nesting.o || return 1
 	touch "$kernel/drivers/vfio/nesting.c"
 	# R61: a second carrier could use the core as it stands.
-	! grep -niE 'vfio' "$top/drivers/iommu/iommu-uapi.c" "$top/include/linux/iommu-uapi.h" \
+	! grep -niE 'vfio' "$top"/drivers/iommu/iommu-uapi*.c "$top/include/linux/iommu-uapi.h" \
 		"$top/drivers/iommu/intel/uapi.c" | grep -v 'a carrier (VFIO)' || return 1
 	# R1: flags choose what is done, never a version.
 	! grep -nE 'version *(>|<|==|!=)' "$top/drivers/iommu/intel/uapi.c" "$top/drivers/vfio/nesting.c"
@@ -294,7 +294,7 @@ part oracle "unpatched 6.12 drives the same rig through iommufd" \
 	on_kernel stock "$bindir/oracle"
 part versions "kernels and programs of different times" versions
 part debug "every ioctl under lockdep, every allocation failing once" \
-	on_kernel debug sh -c "$bindir/vfio_nesting && $bindir/contract"
+	on_kernel debug sh -c "$bindir/vfio_nesting && $bindir/contract && $bindir/page_request"
 part each "each commit builds alone, options on and off" each
 
 lane boot
@@ -307,6 +307,8 @@ part selftest "every ioctl, on the nesting rig" "$lab/run" -- "$bindir/vfio_nest
 part selftest32 "the same as a 32-bit program" "$lab/run" -- "$bindir/vfio_nesting32" -T fail_nth
 part contract "what a VMM was promised" "$lab/run" -- "$bindir/contract"
 part contract32 "the same as a 32-bit program" "$lab/run" -- "$bindir/contract32"
+part requests "page requests, from the device and back" "$lab/run" -- "$bindir/page_request"
+part requests32 "the same as a 32-bit program" "$lab/run" -- "$bindir/page_request32"
 part clients "programs of each version" "$lab/run" -- sh -c "$bindir/client_v1 && $bindir/client_v2 insist"
 part hosts "two hosts, and what they have in common" hosts
 part plain "without nesting: skipped with a reason, nothing new in the log" plain

@@ -20,6 +20,7 @@ static const u16 sizes[IOMMU_UAPI_NR_TYPES][NR_VERSIONS] = {
 	[IOMMU_UAPI_BIND_GPASID] = { 72, 72 },
 	[IOMMU_UAPI_CACHE_INVALIDATE] = { 48, 48 },
 	[IOMMU_UAPI_PAGE_RESPONSE] = { 20, 32 },
+	[IOMMU_UAPI_PAGE_REQUEST] = { 40, 40 },
 	[IOMMU_UAPI_CAPS] = { 64, 64 },
 };
 
@@ -696,6 +697,7 @@ static void test_no_iommu(struct kunit *test)
 {
 	struct device *dev = kunit_device_register(test, "no-iommu");
 	struct iommu_uapi_caps caps;
+	struct iommu_uapi_binding *binding;
 	struct iommu_domain *domain;
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
@@ -703,17 +705,17 @@ static void test_no_iommu(struct kunit *test)
 			-EOPNOTSUPP);
 	domain = iommu_uapi_parent_alloc(dev);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(domain), -EOPNOTSUPP);
-	domain = iommu_uapi_bind(dev, NULL, 5, &good_bind);
-	KUNIT_EXPECT_EQ(test, PTR_ERR(domain), -ENODEV);
+	binding = iommu_uapi_bind(dev, NULL, 5, &good_bind, NULL);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(binding), -ENODEV);
 }
 
 /* R33 */
 static void test_invalidate_nothing(struct kunit *test)
 {
-	struct iommu_domain nested = {};
+	struct iommu_uapi_binding binding = {};
 	u32 handled = 0x55555555;
 
-	KUNIT_EXPECT_EQ(test, iommu_uapi_invalidate(&nested, NULL, 0, &handled),
+	KUNIT_EXPECT_EQ(test, iommu_uapi_invalidate(&binding, NULL, 0, &handled),
 			0);
 	KUNIT_EXPECT_EQ(test, handled, 0);
 }
@@ -734,10 +736,11 @@ static void test_invalidate_partly(struct kunit *test)
 	};
 	static const struct iommu_ops ops = { .uapi = &uapi };
 	struct iommu_domain nested = { .owner = &ops };
+	struct iommu_uapi_binding binding = { .handle.domain = &nested };
 	u32 handled = 0x55555555;
 
 	KUNIT_EXPECT_EQ(test,
-			iommu_uapi_invalidate(&nested, &good_addr, 7, &handled),
+			iommu_uapi_invalidate(&binding, &good_addr, 7, &handled),
 			-EIO);
 	KUNIT_EXPECT_EQ(test, handled, 3);
 }

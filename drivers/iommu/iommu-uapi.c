@@ -15,6 +15,7 @@
 #include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/sizes.h>
+#include <linux/slab.h>
 #include <linux/stddef.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -36,6 +37,7 @@
 #define SIZE_INVALIDATE_V1	48
 #define SIZE_RESPONSE_V1	20
 #define SIZE_RESPONSE_V2	32
+#define SIZE_REQUEST_V1		40
 #define SIZE_CAPS_V1		64
 
 static_assert(offsetofend(struct iommu_uapi_gpasid_bind_data, vtd) ==
@@ -46,6 +48,8 @@ static_assert(offsetofend(struct iommu_uapi_page_response, code) ==
 	      SIZE_RESPONSE_V1);
 static_assert(offsetofend(struct iommu_uapi_page_response, cookie) ==
 	      SIZE_RESPONSE_V2);
+static_assert(offsetofend(struct iommu_uapi_page_request, cookie) ==
+	      SIZE_REQUEST_V1);
 static_assert(offsetofend(struct iommu_uapi_caps, reserved) == SIZE_CAPS_V1);
 
 /* Nothing follows a union, and its largest member gives the size. */
@@ -56,12 +60,14 @@ static_assert(offsetof(struct iommu_uapi_cache_invalidate_info, pasid_info) ==
 static_assert(sizeof(struct iommu_uapi_cache_invalidate_info) ==
 	      offsetofend(struct iommu_uapi_cache_invalidate_info, addr_info));
 static_assert(sizeof(struct iommu_uapi_page_response) == SIZE_RESPONSE_V2);
+static_assert(sizeof(struct iommu_uapi_page_request) == SIZE_REQUEST_V1);
 static_assert(sizeof(struct iommu_uapi_caps) == SIZE_CAPS_V1);
 
 /* Every structure begins with the version. */
 static_assert(!offsetof(struct iommu_uapi_gpasid_bind_data, version));
 static_assert(!offsetof(struct iommu_uapi_cache_invalidate_info, version));
 static_assert(!offsetof(struct iommu_uapi_page_response, version));
+static_assert(!offsetof(struct iommu_uapi_page_request, version));
 static_assert(!offsetof(struct iommu_uapi_caps, version));
 
 /* Column n is version n + 1. 0 where a version has no such structure. */
@@ -70,6 +76,7 @@ static const u16 iommu_uapi_sizes[][IOMMU_UAPI_VERSION] = {
 	[IOMMU_UAPI_CACHE_INVALIDATE] = { SIZE_INVALIDATE_V1,
 					  SIZE_INVALIDATE_V1 },
 	[IOMMU_UAPI_PAGE_RESPONSE] = { SIZE_RESPONSE_V1, SIZE_RESPONSE_V2 },
+	[IOMMU_UAPI_PAGE_REQUEST] = { SIZE_REQUEST_V1, SIZE_REQUEST_V1 },
 	[IOMMU_UAPI_CAPS] = { SIZE_CAPS_V1, SIZE_CAPS_V1 },
 };
 
@@ -97,6 +104,7 @@ int iommu_uapi_get_size(enum iommu_uapi_type type, u32 version)
 	BUILD_BUG_ON(!HAS_NEWEST_SIZE(IOMMU_UAPI_BIND_GPASID) ||
 		     !HAS_NEWEST_SIZE(IOMMU_UAPI_CACHE_INVALIDATE) ||
 		     !HAS_NEWEST_SIZE(IOMMU_UAPI_PAGE_RESPONSE) ||
+		     !HAS_NEWEST_SIZE(IOMMU_UAPI_PAGE_REQUEST) ||
 		     !HAS_NEWEST_SIZE(IOMMU_UAPI_CAPS));
 
 	if (row >= IOMMU_UAPI_NR_TYPES || !version)
@@ -320,6 +328,22 @@ bool iommu_uapi_caps_map_ro(const struct iommu_uapi_caps *caps)
 EXPORT_SYMBOL_GPL(iommu_uapi_caps_map_ro);
 
 /**
+ * iommu_uapi_caps_page_requests - may the device request pages?
+ * @caps: what the host can do
+ *
+ * For a carrier that enables them, and need not know @caps otherwise.
+ *
+ * Context: any.
+ *
+ * Return: whether @caps have IOMMU_UAPI_FEAT_PAGE_REQUEST.
+ */
+bool iommu_uapi_caps_page_requests(const struct iommu_uapi_caps *caps)
+{
+	return caps->features & IOMMU_UAPI_FEAT_PAGE_REQUEST;
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_caps_page_requests);
+
+/**
  * iommu_uapi_pasid_alloc - allocate a host PASID
  * @caps: what bounds its width
  * @first: smallest PASID to take, at least 1
@@ -445,53 +469,77 @@ EXPORT_SYMBOL_GPL(iommu_uapi_bind_check);
  *	to it, or to something nested on it, or be blocked.
  * @pasid: from iommu_uapi_bind_check()
  * @data: what iommu_uapi_bind_check() accepted
+ * @faults: where page requests go if @data asks for them; NULL if they are not
+ *	enabled for @dev
  *
  * All or nothing. With IOMMU_NO_PASID the nested domain takes the place of @s2
  * for requests without PASID, which may be blocked for a moment.
  *
  * Context: may sleep. Takes the mutex of the group of @dev, so it can't be
- * called from iommu_group_for_each_dev(). The carrier keeps @dev, @s2 and the
- * ownership of the group for as long as the bind lasts.
+ * called from iommu_group_for_each_dev(). The carrier keeps @dev, @s2, @faults,
+ * the ownership of the group, and page requests enabled, for as long as the bind
+ * lasts.
  *
- * Return: the nested domain, for iommu_uapi_invalidate() and
- * iommu_uapi_unbind(); or ERR_PTR() of -ENODEV if @dev has company in its
- * group, or its IOMMU can't nest on @s2; -EEXIST if @pasid of @dev is bound
- * already; -EOPNOTSUPP or -EINVAL if the driver finds something in @data that
- * the hardware does not have; -ENOSPC if the hardware has run out of domain
- * ids; -ENOMEM.
+ * Return: the binding, for iommu_uapi_invalidate() and iommu_uapi_unbind(); or
+ * ERR_PTR() of -ENODEV if @dev has company in its group, or its IOMMU can't nest
+ * on @s2; -EEXIST if @pasid of @dev is bound already; -EOPNOTSUPP or -EINVAL if
+ * the driver finds something in @data that the hardware does not have; -EINVAL
+ * if page requests are asked for and there is no @faults; -ENOSPC if the
+ * hardware has run out of domain ids; -ENOMEM.
  */
-struct iommu_domain *
+struct iommu_uapi_binding *
 iommu_uapi_bind(struct device *dev, struct iommu_domain *s2, ioasid_t pasid,
-		const struct iommu_uapi_gpasid_bind_data *data)
+		const struct iommu_uapi_gpasid_bind_data *data,
+		struct iommu_uapi_faults *faults)
 {
 	const struct iommu_uapi_ops *ops = dev_uapi_ops(dev);
+	struct iommu_uapi_binding *binding;
 	struct iommu_domain *nested;
 	int ret;
 
 	/* Company that comes later finds the PASID taken, and no table. */
 	if (!ops || !iommu_group_sole_device(dev))
 		return ERR_PTR(-ENODEV);
+	if (data->flags & IOMMU_UAPI_BIND_PAGE_REQUEST && !faults)
+		return ERR_PTR(-EINVAL);
+
+	binding = kzalloc(sizeof(*binding), GFP_KERNEL_ACCOUNT);
+	if (!binding)
+		return ERR_PTR(-ENOMEM);
+	binding->dev = dev;
+	binding->s2 = s2;
+	binding->pasid = pasid;
 
 	nested = ops->domain_alloc_nested(dev, s2, data);
-	if (IS_ERR(nested))
-		return nested;
+	if (IS_ERR(nested)) {
+		ret = PTR_ERR(nested);
+		goto err_kfree;
+	}
 	if (WARN_ON_ONCE(nested->type != IOMMU_DOMAIN_NESTED)) {
 		ret = -EINVAL;
 		goto err_free;
 	}
 	nested->owner = dev_iommu_ops(dev);
+	if (data->flags & IOMMU_UAPI_BIND_PAGE_REQUEST)
+		iommu_uapi_faults_start(binding, nested, faults);
 
 	if (pasid == IOMMU_NO_PASID)
-		ret = iommu_device_enter_domain(dev, nested);
+		ret = iommu_device_enter_domain(dev, nested, &binding->handle);
 	else
-		ret = iommu_attach_device_pasid(nested, dev, pasid, NULL);
+		ret = iommu_attach_device_pasid(nested, dev, pasid,
+						&binding->handle);
 	if (ret)
-		goto err_free;
+		goto err_stop;
 
-	return nested;
+	return binding;
 
+err_stop:
+	/* The handle may have been found before the attach failed. */
+	iommu_uapi_faults_stop(binding, ops);
 err_free:
 	iommu_domain_free(nested);
+err_kfree:
+	kfree(binding);
 	/* All that can hold a PASID of an owned group is another bind. */
 	return ERR_PTR(ret == -EBUSY ? -EEXIST : ret);
 }
@@ -499,33 +547,34 @@ EXPORT_SYMBOL_GPL(iommu_uapi_bind);
 
 /**
  * iommu_uapi_unbind - undo a bind
- * @dev: the device
- * @s2: the second level
- * @pasid: the PASID that was bound
- * @nested: what iommu_uapi_bind() returned. Freed in any case.
+ * @binding: what iommu_uapi_bind() returned. Freed in any case.
  *
- * When this returns, no translation of the guest's table is left in the host.
- * Requests with @pasid are blocked; with IOMMU_NO_PASID they are translated by
- * @s2 again. Should attaching @s2 fail, which takes running out of memory or of
- * domain ids, then requests without PASID are blocked until another bind of
- * IOMMU_NO_PASID, or until the carrier attaches the group anew.
+ * When this returns, no translation of the guest's table is left in the host,
+ * and its page requests are answered. Requests with the PASID are blocked; with
+ * IOMMU_NO_PASID they are translated by the second level again. Should attaching
+ * that fail, which takes running out of memory or of domain ids, then requests
+ * without PASID are blocked until another bind of IOMMU_NO_PASID, or until the
+ * carrier attaches the group anew.
  *
- * Context: may sleep. Takes the mutex of the group of @dev.
+ * Context: may sleep. Takes the mutex of the group of the device.
  *
  * Return: 0, or a negative error if requests without PASID are left blocked.
  * The bind is gone either way.
  */
-int iommu_uapi_unbind(struct device *dev, struct iommu_domain *s2,
-		      ioasid_t pasid, struct iommu_domain *nested)
+int iommu_uapi_unbind(struct iommu_uapi_binding *binding)
 {
+	struct iommu_domain *nested = binding->handle.domain;
+	struct device *dev = binding->dev;
 	int ret = 0;
 
-	if (pasid == IOMMU_NO_PASID)
-		ret = iommu_device_leave_domain(dev, nested, s2);
+	if (binding->pasid == IOMMU_NO_PASID)
+		ret = iommu_device_leave_domain(dev, nested, binding->s2);
 	else
-		iommu_detach_device_pasid(nested, dev, pasid);
+		iommu_detach_device_pasid(nested, dev, binding->pasid);
 
+	iommu_uapi_faults_stop(binding, dev_uapi_ops(dev));
 	iommu_domain_free(nested);
+	kfree(binding);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_unbind);
@@ -657,9 +706,9 @@ EXPORT_SYMBOL_GPL(iommu_uapi_invalidate_check);
 
 /**
  * iommu_uapi_invalidate - invalidate what hardware cached of a guest's table
- * @nested: what iommu_uapi_bind() returned
+ * @binding: what iommu_uapi_bind() returned
  * @info: array of entries that iommu_uapi_invalidate_check() accepted, and
- *	that name the PASID of @nested
+ *	that name the PASID of @binding
  * @nr: number of entries
  * @handled: set to the number of entries, from the first, that took effect
  *
@@ -667,15 +716,16 @@ EXPORT_SYMBOL_GPL(iommu_uapi_invalidate_check);
  * beyond @handled may have taken effect too, and may be repeated.
  *
  * Context: does not sleep, does not allocate, and takes no lock that is held
- * while memory is mapped. The carrier keeps @nested bound during the call.
+ * while memory is mapped. The carrier keeps @binding during the call.
  *
  * Return: 0 if all took effect; -EOPNOTSUPP or -EINVAL if the entry at
  * @handled is one that the driver can't do; -EIO if the hardware failed.
  */
-int iommu_uapi_invalidate(struct iommu_domain *nested,
+int iommu_uapi_invalidate(struct iommu_uapi_binding *binding,
 			  const struct iommu_uapi_cache_invalidate_info *info,
 			  u32 nr, u32 *handled)
 {
+	struct iommu_domain *nested = binding->handle.domain;
 	int ret;
 
 	*handled = 0;

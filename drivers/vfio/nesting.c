@@ -54,6 +54,7 @@ struct vfio_nesting_pasid {
  * @pasids: struct vfio_nesting_pasid by number, those that the container owns
  * @no_pasid: stands for requests without PASID, owned by every container
  * @nr_pasids: number of PASIDs in @pasids and on their way into it
+ * @faults: where page requests go; NULL until user space asks for them
  * @committed: whether @contract and @contract_pasids are fixed
  * @contract: what every group can do, and more than which none may be asked for
  * @contract_pasids: takes the place of the quota
@@ -64,6 +65,7 @@ struct vfio_nesting {
 	struct xarray pasids;
 	struct vfio_nesting_pasid no_pasid;
 	unsigned int nr_pasids;
+	struct iommu_uapi_faults *faults;
 	bool committed;
 	struct iommu_uapi_caps contract;
 	unsigned int contract_pasids;
@@ -76,6 +78,7 @@ struct vfio_nesting {
  * @s2: second level it is attached to; NULL without an IOMMU of its own
  * @caps: what its IOMMU can do, if @can_nest
  * @can_nest: whether its IOMMU nests
+ * @requester: device whose page requests are enabled; NULL if they are not
  * @bindings: list of struct vfio_nesting_binding
  */
 struct vfio_nesting_group {
@@ -84,6 +87,7 @@ struct vfio_nesting_group {
 	struct iommu_domain *s2;
 	struct iommu_uapi_caps caps;
 	bool can_nest;
+	struct device *requester;
 	struct list_head bindings;
 };
 
@@ -94,7 +98,7 @@ struct vfio_nesting_group {
  * @group: the group
  * @pasid: the PASID
  * @dev: the device of @group
- * @nested: domain made of the guest page table
+ * @bound: what the IOMMU core made of it
  */
 struct vfio_nesting_binding {
 	struct list_head group_next;
@@ -102,7 +106,7 @@ struct vfio_nesting_binding {
 	struct vfio_nesting_group *group;
 	struct vfio_nesting_pasid *pasid;
 	struct device *dev;
-	struct iommu_domain *nested;
+	struct iommu_uapi_binding *bound;
 };
 
 struct vfio_nesting_devs {
@@ -246,13 +250,47 @@ static int vfio_nesting_undo_bind(struct vfio_nesting_binding *binding)
 {
 	int rc;
 
-	rc = iommu_uapi_unbind(binding->dev, binding->group->s2,
-			       binding->pasid->id, binding->nested);
+	rc = iommu_uapi_unbind(binding->bound);
 	list_del(&binding->group_next);
 	list_del(&binding->pasid_next);
 	put_device(binding->dev);
 	kfree(binding);
 	return rc;
+}
+
+/*
+ * Let the device of a group request pages. Without the means to, or with company,
+ * the group goes without: a bind in it can't ask for them.
+ */
+static int vfio_nesting_enable_requests(struct vfio_nesting_group *group)
+{
+	struct device *dev;
+	int rc;
+
+	if (!group->can_nest || !iommu_uapi_caps_page_requests(&group->caps))
+		return 0;
+
+	dev = vfio_nesting_get_dev(group);
+	if (IS_ERR(dev))
+		return 0;
+
+	rc = iommu_dev_enable_feature(dev, IOMMU_DEV_FEAT_IOPF);
+	if (rc) {
+		put_device(dev);
+		return rc;
+	}
+	group->requester = dev;
+	return 0;
+}
+
+static void vfio_nesting_disable_requests(struct vfio_nesting_group *group)
+{
+	if (!group->requester)
+		return;
+
+	iommu_dev_disable_feature(group->requester, IOMMU_DEV_FEAT_IOPF);
+	put_device(group->requester);
+	group->requester = NULL;
 }
 
 static void vfio_nesting_drop_group(struct vfio_nesting_group *group)
@@ -261,6 +299,7 @@ static void vfio_nesting_drop_group(struct vfio_nesting_group *group)
 
 	list_for_each_entry_safe(binding, tmp, &group->bindings, group_next)
 		vfio_nesting_undo_bind(binding);
+	vfio_nesting_disable_requests(group);
 	list_del(&group->next);
 	kfree(group);
 }
@@ -324,6 +363,7 @@ void vfio_nesting_destroy(struct vfio_nesting *nesting)
 	up_write(&nesting->lock);
 
 	WARN_ON_ONCE(nesting->nr_pasids);
+	iommu_uapi_faults_put(nesting->faults);
 	xa_destroy(&nesting->pasids);
 	kfree(nesting);
 }
@@ -387,6 +427,8 @@ int vfio_nesting_add_group(struct vfio_nesting *nesting,
 	if (nesting->committed)
 		rc = iommu_uapi_caps_missing(&nesting->contract, &have,
 					     &missing);
+	if (!rc && nesting->faults)
+		rc = vfio_nesting_enable_requests(group);
 	if (!rc)
 		list_add_tail(&group->next, &nesting->groups);
 	up_write(&nesting->lock);
@@ -460,8 +502,30 @@ bool vfio_nesting_can_map_ro(struct vfio_nesting *nesting)
 }
 EXPORT_SYMBOL_GPL(vfio_nesting_can_map_ro);
 
+/* Adds nothing before VFIO_IOMMU_FAULT_FD. */
+static int vfio_nesting_build_fault_caps(struct vfio_nesting *nesting,
+					 struct vfio_info_cap *caps)
+{
+	struct vfio_iommu_type1_info_cap_faults cap = {
+		.header.id = VFIO_IOMMU_TYPE1_INFO_CAP_FAULTS,
+		.header.version = 1,
+	};
+	bool there;
+
+	down_read(&nesting->lock);
+	there = nesting->faults;
+	if (there)
+		iommu_uapi_faults_count(nesting->faults, &cap.waiting,
+					&cap.overflows, &cap.timeouts);
+	up_read(&nesting->lock);
+
+	if (!there)
+		return 0;
+	return vfio_info_add_capability(caps, &cap.header, sizeof(cap));
+}
+
 /**
- * vfio_nesting_build_caps - add VFIO_IOMMU_TYPE1_INFO_CAP_NESTING
+ * vfio_nesting_build_caps - add VFIO_IOMMU_TYPE1_INFO_CAP_NESTING and _FAULTS
  * @nesting: state of the container
  * @caps: chain to add it to
  *
@@ -487,7 +551,7 @@ int vfio_nesting_build_caps(struct vfio_nesting *nesting,
 	quota = vfio_nesting_quota(nesting);
 	up_read(&nesting->lock);
 	if (rc)
-		return 0;
+		return vfio_nesting_build_fault_caps(nesting, caps);
 
 	header = vfio_info_cap_add(caps, sizeof(*cap) + sizeof(common),
 				   VFIO_IOMMU_TYPE1_INFO_CAP_NESTING, 1);
@@ -500,7 +564,7 @@ int vfio_nesting_build_caps(struct vfio_nesting *nesting,
 	cap->pasids_used = used;
 	cap->caps_size = sizeof(common);
 	memcpy(cap->caps, &common, sizeof(common));
-	return 0;
+	return vfio_nesting_build_fault_caps(nesting, caps);
 }
 EXPORT_SYMBOL_GPL(vfio_nesting_build_caps);
 
@@ -634,8 +698,8 @@ static int vfio_nesting_do_bind(struct vfio_nesting *nesting, u32 group_id,
 {
 	struct vfio_nesting_binding *binding;
 	struct vfio_nesting_group *group;
+	struct iommu_uapi_binding *bound;
 	struct vfio_nesting_pasid *pasid;
-	struct iommu_domain *nested;
 	struct device *dev;
 	ioasid_t id;
 	int rc;
@@ -672,16 +736,17 @@ static int vfio_nesting_do_bind(struct vfio_nesting *nesting, u32 group_id,
 		goto err_dev;
 	}
 
-	nested = iommu_uapi_bind(dev, group->s2, id, data);
-	if (IS_ERR(nested)) {
-		rc = PTR_ERR(nested);
+	bound = iommu_uapi_bind(dev, group->s2, id, data,
+				group->requester ? nesting->faults : NULL);
+	if (IS_ERR(bound)) {
+		rc = PTR_ERR(bound);
 		goto err_binding;
 	}
 
 	binding->group = group;
 	binding->pasid = pasid;
 	binding->dev = dev;
-	binding->nested = nested;
+	binding->bound = bound;
 	list_add(&binding->group_next, &group->bindings);
 	list_add(&binding->pasid_next, &pasid->bindings);
 	return 0;
@@ -847,7 +912,7 @@ vfio_nesting_invalidate_pasid(struct vfio_nesting_pasid *pasid,
 
 	list_for_each_entry(binding, &pasid->bindings, pasid_next) {
 		done = 0;
-		rc = iommu_uapi_invalidate(binding->nested, info, nr, &done);
+		rc = iommu_uapi_invalidate(binding->bound, info, nr, &done);
 		if (rc) {
 			err = rc;
 			nr = min(nr, done);
@@ -1075,3 +1140,77 @@ int vfio_nesting_negotiate(struct vfio_nesting *nesting, void __user *arg)
 	return rc;
 }
 EXPORT_SYMBOL_GPL(vfio_nesting_negotiate);
+
+static int vfio_nesting_do_fault_fd(struct vfio_nesting *nesting, u32 version)
+{
+	const struct iommu_uapi_caps *caps;
+	struct iommu_uapi_faults *faults;
+	struct vfio_nesting_group *group;
+	bool some = false;
+	int rc = 0, fd;
+
+	lockdep_assert_held_write(&nesting->lock);
+
+	if (nesting->faults)
+		return -EEXIST;
+
+	list_for_each_entry(group, &nesting->groups, next) {
+		caps = vfio_nesting_group_caps(nesting, group);
+		some |= group->can_nest && iommu_uapi_caps_page_requests(caps);
+	}
+	if (!some)
+		return -EOPNOTSUPP;
+
+	list_for_each_entry(group, &nesting->groups, next) {
+		rc = vfio_nesting_enable_requests(group);
+		if (rc)
+			goto err_disable;
+	}
+
+	/* Last, since a file that user space has can't be taken back */
+	faults = iommu_uapi_faults_create(version, &fd);
+	if (IS_ERR(faults)) {
+		rc = PTR_ERR(faults);
+		goto err_disable;
+	}
+	nesting->faults = faults;
+	return fd;
+
+err_disable:
+	list_for_each_entry(group, &nesting->groups, next)
+		vfio_nesting_disable_requests(group);
+	return rc;
+}
+
+/**
+ * vfio_nesting_fault_fd - VFIO_IOMMU_FAULT_FD
+ * @nesting: state of the container
+ * @arg: struct vfio_iommu_type1_fault_fd
+ *
+ * Return: a file descriptor, or an error as in uapi/linux/iommu.h.
+ */
+int vfio_nesting_fault_fd(struct vfio_nesting *nesting, void __user *arg)
+{
+	const size_t minsz =
+		offsetofend(struct vfio_iommu_type1_fault_fd, reserved);
+	struct vfio_iommu_type1_fault_fd req;
+	int rc;
+
+	if (!nesting)
+		return -ENOTTY;
+
+	if (copy_from_user(&req, arg, minsz))
+		return -EFAULT;
+
+	if (req.argsz < minsz)
+		return -EINVAL;
+
+	if (req.flags || req.reserved)
+		return -EOPNOTSUPP;
+
+	down_write(&nesting->lock);
+	rc = vfio_nesting_do_fault_fd(nesting, req.version);
+	up_write(&nesting->lock);
+	return rc;
+}
+EXPORT_SYMBOL_GPL(vfio_nesting_fault_fd);

@@ -39,6 +39,7 @@ int vfio_nesting_bind(struct vfio_nesting *nesting, void __user *arg);
 int vfio_nesting_unbind(struct vfio_nesting *nesting, void __user *arg);
 int vfio_nesting_invalidate(struct vfio_nesting *nesting, void __user *arg);
 int vfio_nesting_negotiate(struct vfio_nesting *nesting, void __user *arg);
+int vfio_nesting_fault_fd(struct vfio_nesting *nesting, void __user *arg);
 #else
 static inline struct vfio_nesting *vfio_nesting_create(void)
 {
@@ -108,6 +109,12 @@ static inline int vfio_nesting_invalidate(struct vfio_nesting *nesting,
 
 static inline int vfio_nesting_negotiate(struct vfio_nesting *nesting,
 					 void __user *arg)
+{
+	return -ENOTTY;
+}
+
+static inline int vfio_nesting_fault_fd(struct vfio_nesting *nesting,
+					void __user *arg)
 {
 	return -ENOTTY;
 }

@@ -268,6 +268,8 @@ static void check_caps(const struct vfio_iommu_type1_info_cap_nesting *nesting,
 	}
 	if (!quiet && !(caps.features & IOMMU_UAPI_FEAT_RO_MAP))
 		advice("Note: guest memory can't be mapped read-only for DMA here.");
+	if (!quiet && !(caps.features & IOMMU_UAPI_FEAT_PAGE_REQUEST))
+		advice("Note: this device can't request pages (PRI) here.");
 }
 
 static void check_container(int container, int group, const char *bdf)

@@ -19,6 +19,16 @@
 #define VTD_FLAGS_SRS	(IOMMU_UAPI_VTD_SRE | IOMMU_UAPI_VTD_WPE)
 #define VTD_FLAGS_EAFS	IOMMU_UAPI_VTD_EAFE
 
+/* As intel_iommu_enable_iopf() will see it. */
+static bool intel_uapi_page_requests(struct device_domain_info *info,
+				     struct pci_dev *pdev)
+{
+	/* A virtual function's requests are enabled in the physical one. */
+	if (!info->pri_supported || !info->iommu->iopf_queue || pdev->is_virtfn)
+		return false;
+	return !info->pasid_enabled || pci_prg_resp_pasid_required(pdev);
+}
+
 static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 			       struct iommu_uapi_caps *caps)
 {
@@ -75,8 +85,13 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 	 * Not ats_enabled: that changes whenever the RID is attached.
 	 */
 	caps->inv_iotlb = granu;
-	if (info->ats_supported && pci_ats_page_aligned(pdev))
+	if (info->ats_supported && pci_ats_page_aligned(pdev)) {
 		caps->inv_dev_iotlb = granu;
+		if (intel_uapi_page_requests(info, pdev)) {
+			caps->features |= IOMMU_UAPI_FEAT_PAGE_REQUEST;
+			caps->bind_flags |= IOMMU_UAPI_BIND_PAGE_REQUEST;
+		}
+	}
 
 	return 0;
 }
@@ -400,8 +415,18 @@ intel_uapi_cache_invalidate(struct iommu_domain *nested,
 	return ret;
 }
 
+/* Page requests are handed over under this lock. */
+static void intel_uapi_sync_page_requests(struct device *dev)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+
+	mutex_lock(&info->iommu->iopf_lock);
+	mutex_unlock(&info->iommu->iopf_lock);
+}
+
 const struct iommu_uapi_ops intel_iommu_uapi_ops = {
 	.get_caps		= intel_uapi_get_caps,
 	.domain_alloc_nested	= intel_uapi_domain_alloc_nested,
 	.cache_invalidate	= intel_uapi_cache_invalidate,
+	.sync_page_requests	= intel_uapi_sync_page_requests,
 };

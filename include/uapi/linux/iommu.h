@@ -42,7 +42,8 @@
  *    format, cache or granularity, a reserved field that is not zero.
  *  - EINVAL: everything is understood, but a field is not correct.
  *  - EFAULT: a pointer leads to memory that can't be read or written.
- *  - ENOENT: the group, PASID or binding that is named is not the caller's.
+ *  - ENOENT: the group, PASID, binding or page request that is named is not the
+ *    caller's, or not any more.
  *  - ENODEV: the group that is named can't be bound: it does not hold exactly
  *    one device with a nesting IOMMU behind it.
  *  - EEXIST: the (device, PASID) is bound already, or the container has its
@@ -55,6 +56,10 @@
  *  - ERANGE: the host does not have all that a contract asks for, and the
  *    argument now says what is missing; or the IOMMU of a group that is to join
  *    does not have all that the contract of the container promises.
+ *  - ENOTUNIQ: more than one page request waits for such a response, and only
+ *    a cookie could tell them apart.
+ *  - EMSGSIZE: the buffer is too small for the next group of page requests.
+ *  - EAGAIN: there is no page request, and the file does not block.
  *  - EIO: the hardware did not complete an invalidation. Nothing is known of
  *    what it still caches until the PASID is unbound.
  *  - ENOMEM: out of memory.
@@ -107,6 +112,8 @@ struct iommu_uapi_gpasid_bind_data {
 	__u32 format;
 /* @gpasid is valid. */
 #define IOMMU_UAPI_BIND_GPASID_VAL	(1 << 0)
+/* Page requests go to the carrier's queue; without, they are refused. */
+#define IOMMU_UAPI_BIND_PAGE_REQUEST	(1 << 1)
 	__aligned_u64 flags;
 	__aligned_u64 gpgd;
 	__aligned_u64 hpasid;
@@ -194,6 +201,45 @@ struct iommu_uapi_cache_invalidate_info {
 	};
 };
 
+/* Groups that wait for a response, per queue; a further one is answered INVALID. */
+#define IOMMU_UAPI_MAX_GROUPS		512
+/* Requests in one group; a larger group is answered INVALID. */
+#define IOMMU_UAPI_MAX_GROUP_REQUESTS	64
+
+/**
+ * struct iommu_uapi_page_request - a device asks for a page
+ * @version: the version of this structure, as asked for when the queue was made
+ * @flags: combination of IOMMU_UAPI_REQ_*
+ * @perm: combination of IOMMU_UAPI_PERM_*: what the device wants to do
+ * @pasid: PASID of the request; 0 without IOMMU_UAPI_REQ_PASID_VAL
+ * @grpid: page request group index
+ * @group_id: number of the IOMMU group of the device
+ * @addr: address of the page, in the address space of the PASID
+ * @cookie: names the group of requests, and no other of this queue. Belongs into
+ *	the response.
+ *
+ * The records of a group follow one another, and the last has
+ * IOMMU_UAPI_REQ_LAST. A group is answered as a whole.
+ */
+struct iommu_uapi_page_request {
+	__u32 version;
+/* @pasid is valid. */
+#define IOMMU_UAPI_REQ_PASID_VAL	(1 << 0)
+/* The last record of its group. */
+#define IOMMU_UAPI_REQ_LAST		(1 << 1)
+	__u32 flags;
+#define IOMMU_UAPI_PERM_READ		(1 << 0)
+#define IOMMU_UAPI_PERM_WRITE		(1 << 1)
+#define IOMMU_UAPI_PERM_EXEC		(1 << 2)
+#define IOMMU_UAPI_PERM_PRIV		(1 << 3)
+	__u32 perm;
+	__u32 pasid;
+	__u32 grpid;
+	__u32 group_id;
+	__aligned_u64 addr;
+	__aligned_u64 cookie;
+};
+
 /**
  * struct iommu_uapi_page_response - answer to a page request group
  * @version: the version of this structure
@@ -262,6 +308,8 @@ struct iommu_uapi_caps {
 #define IOMMU_UAPI_FEAT_INVALIDATE	(1 << 3)
 /* Guest memory may be mapped read-only for DMA. */
 #define IOMMU_UAPI_FEAT_RO_MAP		(1 << 4)
+/* The device may request pages. */
+#define IOMMU_UAPI_FEAT_PAGE_REQUEST	(1 << 5)
 	__aligned_u64 features;
 	__aligned_u64 formats;
 	__aligned_u64 bind_flags;

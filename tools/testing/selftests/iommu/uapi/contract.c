@@ -355,7 +355,10 @@ TEST_F(contract, joins_and_keeps)
 	struct bind_arg bind;
 	__u32 pasid;
 
+	/* What the first device of the lab does not have, and a flag less */
 	less.inv_dev_iotlb = 0;
+	less.features &= ~IOMMU_UAPI_FEAT_PAGE_REQUEST;
+	less.bind_flags &= ~IOMMU_UAPI_BIND_PAGE_REQUEST;
 	less.vtd_flags = 0;
 	ASSERT_OK(commit(n, &less, 10));
 	other.container = n->container;

@@ -45,12 +45,31 @@ static_assert(sizeof(off_t) == 8, "build with -D_FILE_OFFSET_BITS=64");
 
 /* What a request carries besides its address. */
 #define TESTDEV_NO_PASID	0u
+/* With PRI: what page requests carry, and the answers to them */
+#define TESTDEV_REG_PRREQ	0x28
+#define TESTDEV_REG_PRNUM	0x2c
+#define TESTDEV_REG_PRRESP	0x30
+#define TESTDEV_REG_PRSEL	0x34
+#define TESTDEV_REG_PRGRP	0x38
+#define TESTDEV_REG_PRCODE	0x3c
+#define TESTDEV_REG_PRPASID	0x40
+
+#define TESTDEV_PRREQ_READ	(1u << 16)
+#define TESTDEV_PRREQ_WRITE	(1u << 17)
+#define TESTDEV_PRREQ_LAST	(1u << 18)
+#define TESTDEV_PRREQ_PRIVATE	(1u << 19)
+#define TESTDEV_PRREQ_UNLIMITED	(1u << 20)
+
 #define TESTDEV_PASID(n)	((1u << 31) | (__u32)(n))
 #define TESTDEV_PRIV		0x40000000u
 #define TESTDEV_EXEC		0x20000000u
 
 #define TESTDEV_CMD_READ	1
 #define TESTDEV_CMD_WRITE	2
+/* The same for a device that asks for pages first, and asking alone */
+#define TESTDEV_CMD_ATS_READ	3
+#define TESTDEV_CMD_ATS_WRITE	4
+#define TESTDEV_CMD_REQUEST	5
 
 /* How a transfer ended. */
 #define TESTDEV_DONE		0
@@ -58,6 +77,9 @@ static_assert(sizeof(off_t) == 8, "build with -D_FILE_OFFSET_BITS=64");
 #define TESTDEV_NO_MASTER	2
 #define TESTDEV_BAD		3
 #define TESTDEV_PASID_OFF	4
+#define TESTDEV_INVALID		6
+#define TESTDEV_FAILURE		7
+#define TESTDEV_PENDING		0xfffffffe
 
 /**
  * struct testdev - a device that is open

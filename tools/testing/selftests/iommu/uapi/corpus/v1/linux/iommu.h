@@ -27,6 +27,7 @@ struct iommu_uapi_gpasid_bind_data {
 	__u32 version;
 	__u32 format;
 #define IOMMU_UAPI_BIND_GPASID_VAL	(1 << 0)
+#define IOMMU_UAPI_BIND_PAGE_REQUEST	(1 << 1)
 	__aligned_u64 flags;
 	__aligned_u64 gpgd;
 	__aligned_u64 hpasid;
@@ -75,6 +76,26 @@ struct iommu_uapi_cache_invalidate_info {
 	};
 };
 
+#define IOMMU_UAPI_MAX_GROUPS		512
+#define IOMMU_UAPI_MAX_GROUP_REQUESTS	64
+
+struct iommu_uapi_page_request {
+	__u32 version;
+#define IOMMU_UAPI_REQ_PASID_VAL	(1 << 0)
+#define IOMMU_UAPI_REQ_LAST		(1 << 1)
+	__u32 flags;
+#define IOMMU_UAPI_PERM_READ		(1 << 0)
+#define IOMMU_UAPI_PERM_WRITE		(1 << 1)
+#define IOMMU_UAPI_PERM_EXEC		(1 << 2)
+#define IOMMU_UAPI_PERM_PRIV		(1 << 3)
+	__u32 perm;
+	__u32 pasid;
+	__u32 grpid;
+	__u32 group_id;
+	__aligned_u64 addr;
+	__aligned_u64 cookie;
+};
+
 struct iommu_uapi_page_response {
 	__u32 version;
 #define IOMMU_UAPI_RESP_PASID_VAL	(1 << 0)
@@ -95,6 +116,7 @@ struct iommu_uapi_caps {
 #define IOMMU_UAPI_FEAT_HOST_PASID	(1 << 2)
 #define IOMMU_UAPI_FEAT_INVALIDATE	(1 << 3)
 #define IOMMU_UAPI_FEAT_RO_MAP		(1 << 4)
+#define IOMMU_UAPI_FEAT_PAGE_REQUEST	(1 << 5)
 	__aligned_u64 features;
 	__aligned_u64 formats;
 	__aligned_u64 bind_flags;

@@ -1,0 +1,902 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Page requests of a device, on their way to user space, and the answers.
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+
+#define TIMEOUT_PATH	"/sys/module/iommu_uapi_fault/parameters/page_response_ms"
+
+/* Codes as they arrive at the device */
+#define CODE_SUCCESS	0x0
+#define CODE_INVALID	0x1
+#define CODE_FAILURE	0xf
+
+/* What the kernel allows a device to have outstanding */
+#define OUTSTANDING	32
+
+/* A group of its own */
+#define ONE_REQUEST	(TESTDEV_PRREQ_READ | TESTDEV_PRREQ_LAST)
+
+#define SLOW		180
+
+struct requester {
+	struct nest n;
+	struct pgt pt;
+	__u32 pasid;
+	__u64 page;
+};
+
+static int fault_fd(int container, __u32 version)
+{
+	struct vfio_iommu_type1_fault_fd arg = {
+		.argsz = sizeof(arg),
+		.version = version,
+	};
+
+	return xioctl(container, VFIO_IOMMU_FAULT_FD, &arg);
+}
+
+static int bind_requests(const struct nest *n, __u32 pasid, __u64 root)
+{
+	struct bind_arg arg;
+
+	bind_init(&arg, n, pasid, root);
+	arg.data.flags = IOMMU_UAPI_BIND_PAGE_REQUEST;
+	return do_bind(n, &arg);
+}
+
+static int requester_init(struct requester *r, __u64 base)
+{
+	struct nest *n = &r->n;
+	int rc;
+
+	rc = gmem_init(&n->mem, base, GUEST_SIZE);
+	if (!rc)
+		rc = nest_map(n->container, n->mem.base, base, GUEST_SIZE,
+			      VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE);
+	if (!rc)
+		rc = pgt_init(&r->pt, &n->mem);
+	r->page = gmem_alloc(&n->mem, PGT_4K, PGT_4K);
+	return rc;
+}
+
+/* Have the device do something that may take until it is answered. */
+static __u32 start(struct nest *n, __u32 cmd, __u32 pasid, __u32 prreq,
+		   __u32 num, __u64 va)
+{
+	testdev_put(&n->td, TESTDEV_REG_PRREQ, &prreq, sizeof(prreq));
+	testdev_put(&n->td, TESTDEV_REG_PRNUM, &num, sizeof(num));
+	return testdev_command(&n->td, cmd, pasid, va, 8);
+}
+
+static __u32 request(struct nest *n, __u32 pasid, __u32 grpid)
+{
+	return start(n, TESTDEV_CMD_REQUEST, pasid, ONE_REQUEST | grpid, 1,
+		     GUEST_VA);
+}
+
+static __u32 wait_result(struct nest *n)
+{
+	__u32 result;
+	int i;
+
+	for (i = 0; i < 5000; i++) {
+		result = testdev_get32(&n->td, TESTDEV_REG_RESULT);
+		if (result != TESTDEV_PENDING)
+			break;
+		usleep(1000);
+	}
+	return result;
+}
+
+/* Wait until the device has had that many answers. */
+static __u32 wait_answers(struct nest *n, __u32 nr)
+{
+	__u32 have;
+	int i;
+
+	for (i = 0; i < 5000; i++) {
+		have = testdev_get32(&n->td, TESTDEV_REG_PRRESP);
+		if (have >= nr)
+			break;
+		usleep(1000);
+	}
+	return have;
+}
+
+static __u32 answer(struct nest *n, __u32 nth, off_t reg)
+{
+	testdev_put(&n->td, TESTDEV_REG_PRSEL, &nth, sizeof(nth));
+	return testdev_get32(&n->td, reg);
+}
+
+static int read_now(int fd, struct iommu_uapi_page_request *req)
+{
+	ssize_t rc = read(fd, req, sizeof(*req));
+
+	return rc < 0 ? -errno : rc == sizeof(*req) ? 0 : -ENODATA;
+}
+
+/* What was sent takes a moment to arrive. */
+static int wait_readable(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, 5000) == 1 && poll_fd.revents & POLLIN ?
+		       0 : -ETIMEDOUT;
+}
+
+static int read_one(int fd, struct iommu_uapi_page_request *req)
+{
+	int rc = wait_readable(fd);
+
+	return rc ? rc : read_now(fd, req);
+}
+
+static void respond_to(struct iommu_uapi_page_response *resp,
+		       const struct iommu_uapi_page_request *req, __u32 code)
+{
+	memset(resp, 0, sizeof(*resp));
+	resp->version = IOMMU_UAPI_VERSION_2;
+	resp->flags = IOMMU_UAPI_RESP_COOKIE_VAL;
+	if (req->flags & IOMMU_UAPI_REQ_PASID_VAL) {
+		resp->flags |= IOMMU_UAPI_RESP_PASID_VAL;
+		resp->pasid = req->pasid;
+	}
+	resp->grpid = req->grpid;
+	resp->cookie = req->cookie;
+	resp->code = code;
+}
+
+static int write_resp(int fd, const void *resp, size_t size)
+{
+	ssize_t rc = write(fd, resp, size);
+
+	return rc < 0 ? -errno : rc;
+}
+
+static int respond(int fd, const struct iommu_uapi_page_request *req, __u32 code)
+{
+	struct iommu_uapi_page_response resp;
+	int rc;
+
+	respond_to(&resp, req, code);
+	rc = write_resp(fd, &resp, sizeof(resp));
+	return rc == sizeof(resp) ? 0 : rc < 0 ? rc : -EPROTO;
+}
+
+static int counts(int container, __u32 *waiting, __u32 *overflows,
+		  __u32 *timeouts)
+{
+	struct vfio_iommu_type1_info_cap_faults *faults;
+	struct vfio_iommu_type1_info *info;
+	struct vfio_info_cap_header *header;
+	__u64 room[512] = {};
+	__u32 next;
+
+	info = (void *)room;
+	info->argsz = sizeof(room);
+	if (xioctl(container, VFIO_IOMMU_GET_INFO, info))
+		return -EIO;
+	for (next = info->cap_offset; next; next = header->next) {
+		header = (void *)info + next;
+		if (header->id != VFIO_IOMMU_TYPE1_INFO_CAP_FAULTS)
+			continue;
+		faults = (void *)header;
+		*waiting = faults->waiting;
+		*overflows = faults->overflows;
+		*timeouts = faults->timeouts;
+		return faults->reserved || header->version != 1 ? -EPROTO : 0;
+	}
+	return -ENOENT;
+}
+
+/* Wait until that many groups have arrived and none of them is answered. */
+static __u32 wait_waiting(int container, __u32 nr)
+{
+	__u32 waiting = 0, overflows, timeouts;
+	int i;
+
+	for (i = 0; i < 5000; i++) {
+		if (counts(container, &waiting, &overflows, &timeouts) ||
+		    waiting >= nr)
+			break;
+		usleep(1000);
+	}
+	return waiting;
+}
+
+FIXTURE(page_request)
+{
+	struct requester r;
+	int fd;
+	__u32 tag;
+};
+
+FIXTURE_VARIANT(page_request)
+{
+	int with_pasid;
+};
+
+FIXTURE_VARIANT_ADD(page_request, pasid)
+{
+	.with_pasid = 1,
+};
+
+FIXTURE_VARIANT_ADD(page_request, no_pasid)
+{
+	.with_pasid = 0,
+};
+
+FIXTURE_SETUP(page_request)
+{
+	struct requester *r = &self->r;
+	struct nest *n = &r->n;
+
+	self->fd = -1;
+	if (!need_extension(_metadata) ||
+	    !test_open(_metadata, n, 1, 1, VFIO_TYPE1_NESTING_IOMMU))
+		return;
+	if (!(n->caps.features & IOMMU_UAPI_FEAT_PAGE_REQUEST))
+		SKIP(return, "the second device can't request pages");
+	ASSERT_TRUE(n->caps.bind_flags & IOMMU_UAPI_BIND_PAGE_REQUEST);
+	ASSERT_OK(requester_init(r, GUEST_BASE));
+	if (variant->with_pasid) {
+		ASSERT_OK(pasid_alloc(n->container, 1, pasid_last(n), &r->pasid));
+		self->tag = TESTDEV_PASID(r->pasid);
+	}
+	self->fd = fault_fd(n->container, IOMMU_UAPI_VERSION);
+	ASSERT_LE(0, self->fd);
+	ASSERT_OK(fcntl(self->fd, F_SETFL, O_NONBLOCK));
+	ASSERT_OK(bind_requests(n, r->pasid, r->pt.root));
+}
+
+FIXTURE_TEARDOWN(page_request)
+{
+}
+
+/* The device touches a page, gets it, and goes on */
+TEST_F(page_request, served)
+{
+	struct nest *n = &self->r.n;
+	struct pollfd poll_fd = { .fd = self->fd, .events = POLLIN };
+	__u32 waiting, overflows, timeouts;
+	__u64 val = 0x1122334455667788;
+	struct iommu_uapi_page_request req;
+
+	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
+	EXPECT_EQ(0, poll(&poll_fd, 1, 0));
+	ASSERT_EQ(TESTDEV_PENDING,
+		  start(n, TESTDEV_CMD_ATS_READ, self->tag, 77, 0,
+			GUEST_VA + 0x123));
+	ASSERT_EQ(1, poll(&poll_fd, 1, 5000));
+	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
+	EXPECT_EQ(1, waiting);
+	EXPECT_EQ(0, overflows + timeouts);
+	ASSERT_OK(read_one(self->fd, &req));
+	EXPECT_EQ(IOMMU_UAPI_VERSION, req.version);
+	EXPECT_EQ(IOMMU_UAPI_REQ_LAST |
+		  (variant->with_pasid ? IOMMU_UAPI_REQ_PASID_VAL : 0),
+		  req.flags);
+	EXPECT_EQ(IOMMU_UAPI_PERM_READ, req.perm);
+	EXPECT_EQ(self->r.pasid, req.pasid);
+	EXPECT_EQ(77, req.grpid);
+	EXPECT_EQ(n->group_id, req.group_id);
+	EXPECT_EQ(GUEST_VA, req.addr);
+	EXPECT_NE(0, req.cookie);
+	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
+
+	memcpy(gmem_ptr(&n->mem, self->r.page) + 0x123, &val, sizeof(val));
+	pgt_map(&self->r.pt, GUEST_VA, self->r.page, PGT_4K, PGT_RW);
+	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_EQ(TESTDEV_DONE, wait_result(n));
+	val = 0;
+	testdev_get(&n->td, TESTDEV_REG_BUF, &val, sizeof(val));
+	EXPECT_EQ(0x1122334455667788, val);
+	/* Answered once */
+	EXPECT_ERR(ENOENT, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
+	EXPECT_EQ(0, waiting + overflows + timeouts);
+}
+
+/* The program refuses, and the device is told which way */
+TEST_F(page_request, refused)
+{
+	static const struct {
+		__u32 code;
+		__u32 result;
+		__u32 arrives;
+	} cases[] = {
+		{ IOMMU_UAPI_RESP_INVALID, TESTDEV_INVALID, CODE_INVALID },
+		{ IOMMU_UAPI_RESP_FAILURE, TESTDEV_FAILURE, CODE_FAILURE },
+	};
+	struct nest *n = &self->r.n;
+	struct iommu_uapi_page_request req;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_LEN(cases); i++) {
+		ASSERT_EQ(TESTDEV_PENDING,
+			  start(n, TESTDEV_CMD_ATS_WRITE, self->tag, i, 0,
+				GUEST_VA));
+		ASSERT_OK(read_one(self->fd, &req));
+		EXPECT_EQ(IOMMU_UAPI_PERM_WRITE, req.perm);
+		EXPECT_OK(respond(self->fd, &req, cases[i].code));
+		EXPECT_EQ(cases[i].result, wait_result(n));
+		EXPECT_EQ(cases[i].arrives, answer(n, i, TESTDEV_REG_PRCODE));
+		EXPECT_EQ(i | (variant->with_pasid ? 1u << 31 : 0),
+			  answer(n, i, TESTDEV_REG_PRGRP));
+		EXPECT_EQ(self->r.pasid, answer(n, i, TESTDEV_REG_PRPASID));
+	}
+}
+
+/* A group comes whole, in order, and is answered as one */
+TEST_F(page_request, group)
+{
+	struct nest *n = &self->r.n;
+	struct iommu_uapi_page_request req[8];
+	int i;
+
+	ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag, TESTDEV_PRREQ_READ | 5, 6,
+			   GUEST_VA));
+	EXPECT_ERR(EAGAIN, read_now(self->fd, req));
+	ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag,
+			   TESTDEV_PRREQ_WRITE | TESTDEV_PRREQ_LAST | TESTDEV_PRREQ_PRIVATE | 5, 1,
+			   GUEST_VA + 0x100000));
+	ASSERT_OK(wait_readable(self->fd));
+	/* Not a part of it */
+	EXPECT_EQ(-1, read(self->fd, req, sizeof(req[0]) * 7 - 1));
+	EXPECT_EQ(EMSGSIZE, errno);
+	ASSERT_EQ(sizeof(req[0]) * 7, read(self->fd, req, sizeof(req)));
+	for (i = 0; i < 7; i++) {
+		EXPECT_EQ(i == 6, !!(req[i].flags & IOMMU_UAPI_REQ_LAST));
+		EXPECT_EQ(req[0].cookie, req[i].cookie);
+		EXPECT_EQ(5, req[i].grpid);
+		EXPECT_EQ(i < 6 ? GUEST_VA + i * PGT_4K : GUEST_VA + 0x100000,
+			  req[i].addr);
+		EXPECT_EQ(i < 6 ? IOMMU_UAPI_PERM_READ : IOMMU_UAPI_PERM_WRITE,
+			  req[i].perm);
+	}
+	EXPECT_OK(respond(self->fd, &req[0], IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_EQ(1, wait_answers(n, 1));
+	EXPECT_ERR(ENOENT, respond(self->fd, &req[6], IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_EQ(1, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+}
+
+/* Many groups in one read, many answers in one write, of both versions */
+TEST_F(page_request, many)
+{
+	struct nest *n = &self->r.n;
+	struct {
+		__u8 bytes[OUTSTANDING * sizeof(struct iommu_uapi_page_response)];
+	} out;
+	struct iommu_uapi_page_request req[OUTSTANDING];
+	struct iommu_uapi_page_response resp;
+	size_t len = 0;
+	int i;
+
+	ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag, ONE_REQUEST,
+			   OUTSTANDING, GUEST_VA));
+	ASSERT_EQ(OUTSTANDING, wait_waiting(n->container, OUTSTANDING));
+	/* Three now, and the rest later: nothing is lost or comes twice. */
+	ASSERT_EQ(3 * sizeof(req[0]), read(self->fd, req, 4 * sizeof(req[0]) - 1));
+	ASSERT_EQ(29 * sizeof(req[0]), read(self->fd, req + 3, 29 * sizeof(req[0])));
+	for (i = 0; i < OUTSTANDING; i++) {
+		EXPECT_EQ(i, req[i].grpid);
+		respond_to(&resp, &req[i], IOMMU_UAPI_RESP_SUCCESS);
+		if (i % 2) {
+			resp.version = IOMMU_UAPI_VERSION_1;
+			resp.flags &= ~IOMMU_UAPI_RESP_COOKIE_VAL;
+		}
+		memcpy(&out.bytes[len], &resp, i % 2 ? 20 : sizeof(resp));
+		len += i % 2 ? 20 : sizeof(resp);
+	}
+	EXPECT_EQ((int)len, write_resp(self->fd, &out, len));
+	EXPECT_EQ(OUTSTANDING, wait_answers(n, OUTSTANDING));
+	for (i = 0; i < OUTSTANDING; i++)
+		EXPECT_EQ(CODE_SUCCESS, answer(n, i, TESTDEV_REG_PRCODE));
+}
+
+/* R56: only what was given, with the PASID and group it came with */
+TEST_F(page_request, whose)
+{
+	struct nest *n = &self->r.n;
+	struct iommu_uapi_page_response resp, good;
+	struct iommu_uapi_page_request req;
+
+	ASSERT_EQ(0, request(n, self->tag, 9));
+	ASSERT_EQ(1, wait_waiting(n->container, 1));
+	/* Not given yet, though it is there: cookies begin with 1. */
+	req = (struct iommu_uapi_page_request){ .flags = variant->with_pasid ?
+				   IOMMU_UAPI_REQ_PASID_VAL : 0,
+			   .pasid = self->r.pasid, .grpid = 9, .cookie = 1 };
+	EXPECT_ERR(ENOENT, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+	ASSERT_OK(read_one(self->fd, &req));
+	respond_to(&good, &req, IOMMU_UAPI_RESP_SUCCESS);
+#define WRONG(err, change) do {						\
+		resp = good;						\
+		change;							\
+		EXPECT_ERR(err, write_resp(self->fd, &resp, sizeof(resp))); \
+	} while (0)
+	WRONG(ENOENT, resp.cookie++);
+	WRONG(ENOENT, resp.grpid++);
+	WRONG(ENOENT, resp.flags ^= IOMMU_UAPI_RESP_PASID_VAL; resp.pasid = 0);
+	if (variant->with_pasid)
+		WRONG(ENOENT, resp.pasid++);
+	else
+		WRONG(EINVAL, resp.pasid++);
+	WRONG(EINVAL, resp.flags &= ~IOMMU_UAPI_RESP_COOKIE_VAL);
+	WRONG(EINVAL, resp.version = 0);
+	EXPECT_EQ(0, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	EXPECT_EQ(sizeof(good), write_resp(self->fd, &good, sizeof(good)));
+	EXPECT_EQ(1, wait_answers(n, 1));
+}
+
+/* R24: every bit of a response */
+TEST_F(page_request, response_bits)
+{
+	struct nest *n = &self->r.n;
+	struct iommu_uapi_page_response resp, good;
+	struct iommu_uapi_page_request req;
+	size_t size;
+	int bit;
+
+	ASSERT_EQ(0, request(n, self->tag, 9));
+	ASSERT_OK(read_one(self->fd, &req));
+	respond_to(&good, &req, IOMMU_UAPI_RESP_SUCCESS);
+	for (bit = 2; bit < 32; bit++)
+		WRONG(EOPNOTSUPP, resp.flags |= 1u << bit);
+	for (bit = 0; bit < 32; bit++) {
+		WRONG(EOPNOTSUPP, resp.reserved = 1u << bit);
+		if (bit > 1) {
+			WRONG(EOPNOTSUPP, resp.code = 1u << bit);
+			WRONG(EOPNOTSUPP, resp.version = 1u << bit);
+		}
+	}
+	WRONG(EOPNOTSUPP, resp.code = 3);
+	for (size = 1; size < sizeof(good); size++)
+		EXPECT_ERR(EINVAL, write_resp(self->fd, &good, size));
+	EXPECT_EQ(0, write_resp(self->fd, &good, 0));
+	EXPECT_ERR(EFAULT, write_resp(self->fd, guard_page(), sizeof(good)));
+	EXPECT_EQ(0, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+}
+
+/* A buffer that can't be written keeps the group for the next read */
+TEST_F(page_request, read_bad)
+{
+	__u8 *end = guard_page();
+	struct iommu_uapi_page_request req;
+
+	ASSERT_EQ(0, request(&self->r.n, self->tag, 3));
+	ASSERT_TRUE(!!end);
+	ASSERT_OK(wait_readable(self->fd));
+	EXPECT_EQ(-1, read(self->fd, end - sizeof(req) / 2, sizeof(req)));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, read(self->fd, &req, sizeof(req) - 1));
+	EXPECT_EQ(EMSGSIZE, errno);
+	EXPECT_EQ(0, read(self->fd, &req, 0));
+	ASSERT_OK(read_one(self->fd, &req));
+	EXPECT_EQ(3, req.grpid);
+	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+}
+
+/* The call itself */
+TEST_F(page_request, call)
+{
+	struct vfio_iommu_type1_fault_fd arg = {
+		.argsz = sizeof(arg),
+		.version = IOMMU_UAPI_VERSION,
+	}, bad;
+	struct nest *n = &self->r.n;
+	int bit;
+
+	EXPECT_ERR(EEXIST, xioctl(n->container, VFIO_IOMMU_FAULT_FD, &arg));
+	EXPECT_ERR(EFAULT, xioctl(n->container, VFIO_IOMMU_FAULT_FD, NULL));
+	bad = arg;
+	for (bad.argsz = 0; bad.argsz < sizeof(bad); bad.argsz++)
+		EXPECT_ERR(EINVAL, xioctl(n->container, VFIO_IOMMU_FAULT_FD, &bad));
+	for (bit = 0; bit < 32; bit++) {
+		bad = arg;
+		bad.flags = 1u << bit;
+		EXPECT_ERR(EOPNOTSUPP, xioctl(n->container, VFIO_IOMMU_FAULT_FD, &bad));
+		bad = arg;
+		bad.reserved = 1u << bit;
+		EXPECT_ERR(EOPNOTSUPP, xioctl(n->container, VFIO_IOMMU_FAULT_FD, &bad));
+	}
+	EXPECT_EQ(FD_CLOEXEC, fcntl(self->fd, F_GETFD));
+}
+
+/* Nothing was asked for: as if there were no page requests */
+TEST_F(page_request, not_asked)
+{
+	struct nest *n = &self->r.n;
+	struct iommu_uapi_page_request req;
+
+	ASSERT_OK(unbind(n, self->r.pasid));
+	ASSERT_OK(bind_table(n, self->r.pasid, self->r.pt.root));
+	ASSERT_EQ(0, request(n, self->tag, 3));
+	EXPECT_EQ(1, wait_answers(n, 1));
+	EXPECT_EQ(CODE_INVALID, answer(n, 0, TESTDEV_REG_PRCODE));
+	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
+}
+
+/* Unbinding answers what waits, given or not */
+TEST_F(page_request, unbind)
+{
+	struct nest *n = &self->r.n;
+	__u32 waiting, overflows, timeouts;
+	struct iommu_uapi_page_request req;
+
+	ASSERT_EQ(0, request(n, self->tag, 1));
+	ASSERT_EQ(0, request(n, self->tag, 2));
+	/* A group whose last request never comes */
+	ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag, TESTDEV_PRREQ_READ | 3, 3, GUEST_VA));
+	ASSERT_EQ(2, wait_waiting(n->container, 2));
+	ASSERT_OK(read_now(self->fd, &req));
+	ASSERT_OK(unbind(n, self->r.pasid));
+	EXPECT_EQ(2, wait_answers(n, 2));
+	EXPECT_EQ(CODE_INVALID, answer(n, 0, TESTDEV_REG_PRCODE));
+	EXPECT_EQ(CODE_INVALID, answer(n, 1, TESTDEV_REG_PRCODE));
+	EXPECT_ERR(ENOENT, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
+	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
+	EXPECT_EQ(0, waiting + overflows + timeouts);
+	/* And it can be bound again. */
+	ASSERT_OK(bind_requests(n, self->r.pasid, self->r.pt.root));
+	ASSERT_EQ(0, request(n, self->tag, 4));
+	ASSERT_OK(read_one(self->fd, &req));
+	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+}
+
+/* Closing the file answers what waits, and what comes later */
+TEST_F(page_request, close)
+{
+	struct nest *n = &self->r.n;
+
+	ASSERT_EQ(0, request(n, self->tag, 1));
+	ASSERT_EQ(1, wait_waiting(n->container, 1));
+	EXPECT_EQ(0, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	close(self->fd);
+	EXPECT_EQ(1, wait_answers(n, 1));
+	ASSERT_EQ(0, request(n, self->tag, 2));
+	EXPECT_EQ(2, wait_answers(n, 2));
+	EXPECT_EQ(CODE_INVALID, answer(n, 1, TESTDEV_REG_PRCODE));
+	EXPECT_ERR(EEXIST, fault_fd(n->container, IOMMU_UAPI_VERSION));
+	EXPECT_OK(unbind(n, self->r.pasid));
+}
+
+/* The container goes first: the file says so, and is otherwise harmless */
+TEST_F(page_request, container_goes)
+{
+	struct nest *n = &self->r.n;
+	struct pollfd poll_fd = { .fd = self->fd, .events = POLLIN };
+	struct iommu_uapi_page_request req;
+
+	ASSERT_EQ(0, request(n, self->tag, 1));
+	ASSERT_OK(read_one(self->fd, &req));
+	close(n->td.fd);
+	ASSERT_OK(xioctl(n->group, VFIO_GROUP_UNSET_CONTAINER, NULL));
+	EXPECT_ERR(ENOENT, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_EQ(0, read(self->fd, &req, sizeof(req)));
+	EXPECT_EQ(1, poll(&poll_fd, 1, 0));
+	EXPECT_TRUE(poll_fd.revents & POLLHUP);
+	close(self->fd);
+	/* Everything is as new. */
+	ASSERT_OK(xioctl(n->group, VFIO_GROUP_SET_CONTAINER, &n->container));
+	ASSERT_OK(xioctl_num(n->container, VFIO_SET_IOMMU,
+			     VFIO_TYPE1_NESTING_IOMMU));
+	self->fd = fault_fd(n->container, IOMMU_UAPI_VERSION_1);
+	EXPECT_LE(0, self->fd);
+}
+
+/* R57: bounded, counted, each answered exactly once */
+TEST_F_TIMEOUT(page_request, flood, SLOW)
+{
+	struct nest *n = &self->r.n;
+	__u32 waiting, overflows, timeouts, total = 0, given = 0, i;
+	struct iommu_uapi_page_request req[IOMMU_UAPI_MAX_GROUPS];
+	ssize_t len;
+
+	/* Far beyond what the device may have outstanding */
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag,
+				   ONE_REQUEST | TESTDEV_PRREQ_UNLIMITED,
+				   512, GUEST_VA));
+		total += 512;
+	}
+	for (i = 0; i < 100; i++) {
+		ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
+		if (waiting + testdev_get32(&n->td, TESTDEV_REG_PRRESP) == total)
+			break;
+		usleep(100000);
+	}
+	EXPECT_EQ(IOMMU_UAPI_MAX_GROUPS, waiting);
+	EXPECT_EQ(total, waiting + testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	/* Some were answered by the hardware, whose queue is full as well. */
+	EXPECT_LE(overflows, total - waiting);
+	EXPECT_EQ(0, timeouts);
+	while ((len = read(self->fd, req, sizeof(req))) > 0) {
+		for (i = 0; i < len / sizeof(req[0]); i++, given++)
+			EXPECT_OK(respond(self->fd, &req[i],
+					  IOMMU_UAPI_RESP_SUCCESS));
+	}
+	EXPECT_EQ(IOMMU_UAPI_MAX_GROUPS, given);
+	EXPECT_EQ(total, wait_answers(n, total));
+	/* A group that is too large counts as well. */
+	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
+	ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag, TESTDEV_PRREQ_READ | 7,
+			   IOMMU_UAPI_MAX_GROUP_REQUESTS, GUEST_VA));
+	ASSERT_EQ(0, request(n, self->tag, 7));
+	EXPECT_EQ(total + 1, wait_answers(n, total + 1));
+	ASSERT_OK(counts(n->container, &waiting, &i, &timeouts));
+	EXPECT_EQ(overflows + 1, i);
+	/* And it goes on. */
+	ASSERT_EQ(0, request(n, self->tag, 8));
+	ASSERT_OK(read_one(self->fd, req));
+	EXPECT_OK(respond(self->fd, req, IOMMU_UAPI_RESP_SUCCESS));
+}
+
+struct reader {
+	int fd;
+	__u32 seen[512];
+	__u32 nr;
+};
+
+static void *read_and_answer(void *data)
+{
+	struct reader *reader = data;
+	struct iommu_uapi_page_request req[8];
+	ssize_t len, i;
+
+	while ((len = read(reader->fd, req, sizeof(req))) > 0) {
+		for (i = 0; i < len / (ssize_t)sizeof(req[0]); i++) {
+			reader->seen[req[i].grpid]++;
+			reader->nr++;
+			respond(reader->fd, &req[i], IOMMU_UAPI_RESP_SUCCESS);
+		}
+	}
+	return NULL;
+}
+
+/* R57: reading while it fills, from two threads that block */
+TEST_F_TIMEOUT(page_request, readers, SLOW)
+{
+	struct nest *n = &self->r.n;
+	struct reader readers[2] = {};
+	pthread_t threads[2];
+	__u32 i, total = 0;
+
+	ASSERT_OK(fcntl(self->fd, F_SETFL, 0));
+	for (i = 0; i < 2; i++) {
+		readers[i].fd = self->fd;
+		ASSERT_OK(pthread_create(&threads[i], NULL, read_and_answer,
+					 &readers[i]));
+	}
+	for (i = 0; i < 16; i++) {
+		ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag,
+				   ONE_REQUEST | (i * OUTSTANDING),
+				   OUTSTANDING, GUEST_VA));
+		total += OUTSTANDING;
+		ASSERT_EQ(total, wait_answers(n, total));
+	}
+	close(n->td.fd);
+	ASSERT_OK(xioctl(n->group, VFIO_GROUP_UNSET_CONTAINER, NULL));
+	for (i = 0; i < 2; i++)
+		ASSERT_OK(pthread_join(threads[i], NULL));
+	EXPECT_EQ(total, readers[0].nr + readers[1].nr);
+	for (i = 0; i < 512; i++)
+		EXPECT_EQ(1, readers[0].seen[i] + readers[1].seen[i]);
+}
+
+/* What nobody answers is ended, told to the device, counted; late is too late */
+TEST_F(page_request, timeout)
+{
+	struct nest *n = &self->r.n;
+	__u32 waiting, overflows, timeouts;
+	unsigned int ms;
+	struct iommu_uapi_page_request req;
+
+	ASSERT_OK(read_uint(TIMEOUT_PATH, &ms));
+	ASSERT_OK(write_uint(TIMEOUT_PATH, 200));
+	ASSERT_EQ(TESTDEV_PENDING, start(n, TESTDEV_CMD_ATS_READ, self->tag, 1, 0, GUEST_VA));
+	ASSERT_OK(read_one(self->fd, &req));
+	EXPECT_EQ(TESTDEV_INVALID, wait_result(n));
+	ASSERT_EQ(0, request(n, self->tag, 2));
+	EXPECT_EQ(2, wait_answers(n, 2));
+	ASSERT_OK(write_uint(TIMEOUT_PATH, ms));
+	EXPECT_ERR(ENOENT, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
+	EXPECT_EQ(0, waiting + overflows);
+	EXPECT_EQ(2, timeouts);
+	/* Never given out */
+	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
+}
+
+static int open_all(struct requester *r, __u32 *tag)
+{
+	struct nest *n = &r->n;
+	int rc, fd;
+
+	rc = nest_open(n, 1, 1, VFIO_TYPE1_NESTING_IOMMU);
+	if (!rc)
+		rc = requester_init(r, GUEST_BASE);
+	if (!rc)
+		rc = pasid_alloc(n->container, 1, pasid_last(n), &r->pasid);
+	if (rc)
+		return rc;
+	*tag = TESTDEV_PASID(r->pasid);
+	fd = fault_fd(n->container, IOMMU_UAPI_VERSION);
+	if (fd >= 0)
+		rc = bind_requests(n, r->pasid, r->pt.root);
+	return rc ? rc : fd;
+}
+
+/* The program dies with requests in flight, given out and not */
+TEST(page_request_kill)
+{
+	struct requester r = {};
+	int round, status, fd;
+	struct iommu_uapi_page_request req;
+	__u32 tag;
+	pid_t pid;
+
+	if (!need_extension(_metadata) ||
+	    !test_open(_metadata, &r.n, 1, 1, VFIO_TYPE1_NESTING_IOMMU))
+		return;
+	if (!(r.n.caps.features & IOMMU_UAPI_FEAT_PAGE_REQUEST))
+		SKIP(return, "the second device can't request pages");
+	nest_close(&r.n);
+	for (round = 0; round < 4; round++) {
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid) {
+			fd = open_all(&r, &tag);
+			if (fd < 0)
+				_exit(1);
+			start(&r.n, TESTDEV_CMD_REQUEST, tag, ONE_REQUEST,
+			      OUTSTANDING, GUEST_VA);
+			if (round % 2 && read_one(fd, &req))
+				_exit(1);
+			kill(getpid(), SIGKILL);
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_TRUE(WIFSIGNALED(status));
+		fd = open_all(&r, &tag);
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, request(&r.n, tag, 100));
+		ASSERT_OK(read_one(fd, &req));
+		EXPECT_EQ(100, req.grpid);
+		EXPECT_OK(respond(fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+		EXPECT_EQ(1, wait_answers(&r.n, 1));
+		close(fd);
+		nest_close(&r.n);
+	}
+}
+
+/* The device is taken away with requests in flight */
+TEST_F_TIMEOUT(page_request, unplug, SLOW)
+{
+	struct nest *n = &self->r.n;
+	char path[PATH_MAX];
+	struct iommu_uapi_page_request req;
+	pid_t pid;
+	int status;
+
+	ASSERT_EQ(0, request(n, self->tag, 1));
+	ASSERT_EQ(0, request(n, self->tag, 2));
+	ASSERT_OK(read_one(self->fd, &req));
+	testdev_sysfs(path, n->bdf, "remove");
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		close(n->td.fd);
+		close(n->group);
+		close(n->container);
+		_exit(testdev_sysfs_write(path, "1") ? 1 : 0);
+	}
+	/* It waits for us. */
+	usleep(300000);
+	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
+	close(n->td.fd);
+	close(n->group);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_ERR(ENOENT, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_EQ(0, read(self->fd, &req, sizeof(req)));
+	close(self->fd);
+	EXPECT_OK(testdev_sysfs_write("/sys/bus/pci/rescan", "1"));
+}
+
+/* Unbind and bind again and again, while the device sends what it can */
+TEST_F_TIMEOUT(page_request, storm, SLOW)
+{
+	struct nest *n = &self->r.n;
+	struct reader reader = { .fd = self->fd };
+	__u32 total = 0, waiting, overflows, timeouts;
+	pthread_t thread;
+	int i;
+
+	ASSERT_OK(fcntl(self->fd, F_SETFL, 0));
+	ASSERT_OK(pthread_create(&thread, NULL, read_and_answer, &reader));
+	for (i = 0; i < 60; i++) {
+		ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag,
+				   ONE_REQUEST | TESTDEV_PRREQ_UNLIMITED, 200,
+				   GUEST_VA));
+		total += 200;
+		ASSERT_OK(unbind(n, self->r.pasid));
+		ASSERT_OK(bind_requests(n, self->r.pasid, self->r.pt.root));
+	}
+	EXPECT_EQ(total, wait_answers(n, total));
+	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
+	EXPECT_EQ(0, waiting);
+	close(n->td.fd);
+	ASSERT_OK(xioctl(n->group, VFIO_GROUP_UNSET_CONTAINER, NULL));
+	ASSERT_OK(pthread_join(thread, NULL));
+}
+
+/* Two devices, the same PASID and group index: a cookie tells them apart */
+TEST_F(page_request, two_devices)
+{
+	struct nest *n = &self->r.n, other = {};
+	struct iommu_uapi_page_response resp;
+	struct iommu_uapi_page_request req[2];
+	int rc;
+
+	other.container = n->container;
+	rc = nest_join(&other, 2, 1);
+	if (rc == -ENODEV)
+		SKIP(return, "needs a third device");
+	ASSERT_EQ(0, rc);
+	other.version = n->version;
+	ASSERT_OK(nest_device(&other));
+	ASSERT_OK(bind_requests(&other, self->r.pasid, self->r.pt.root));
+	ASSERT_EQ(0, request(n, self->tag, 5));
+	ASSERT_EQ(0, request(&other, self->tag, 5));
+	ASSERT_OK(read_one(self->fd, &req[0]));
+	ASSERT_OK(read_one(self->fd, &req[1]));
+	EXPECT_EQ(n->group_id, req[0].group_id);
+	EXPECT_EQ(other.group_id, req[1].group_id);
+	EXPECT_NE(req[0].cookie, req[1].cookie);
+	/* Version 1 can't say which. */
+	respond_to(&resp, &req[1], IOMMU_UAPI_RESP_SUCCESS);
+	resp.version = IOMMU_UAPI_VERSION_1;
+	resp.flags &= ~IOMMU_UAPI_RESP_COOKIE_VAL;
+	EXPECT_ERR(ENOTUNIQ, write_resp(self->fd, &resp, 20));
+	EXPECT_OK(respond(self->fd, &req[1], IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_EQ(1, wait_answers(&other, 1));
+	EXPECT_EQ(0, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	EXPECT_EQ(20, write_resp(self->fd, &resp, 20));
+	EXPECT_EQ(1, wait_answers(n, 1));
+	EXPECT_EQ(1, testdev_get32(&other.td, TESTDEV_REG_PRRESP));
+}
+
+/* Before there is a file, and where there can be none */
+TEST(page_request_none)
+{
+	struct nest n;
+
+	if (!need_extension(_metadata) ||
+	    !test_open(_metadata, &n, 0, 1, VFIO_TYPE1_NESTING_IOMMU))
+		return;
+	EXPECT_EQ(0, n.caps.features & IOMMU_UAPI_FEAT_PAGE_REQUEST);
+	EXPECT_EQ(0, n.caps.bind_flags & IOMMU_UAPI_BIND_PAGE_REQUEST);
+	EXPECT_ERR(EOPNOTSUPP, fault_fd(n.container, IOMMU_UAPI_VERSION));
+	EXPECT_ERR(EOPNOTSUPP, bind_requests(&n, 0, GUEST_BASE));
+	nest_close(&n);
+
+	if (!test_open(_metadata, &n, 1, 1, VFIO_TYPE1_NESTING_IOMMU) ||
+	    !(n.caps.features & IOMMU_UAPI_FEAT_PAGE_REQUEST))
+		return;
+	EXPECT_ERR(EINVAL, bind_requests(&n, 0, GUEST_BASE));
+	EXPECT_ERR(EINVAL, fault_fd(n.container, 0));
+	EXPECT_ERR(EOPNOTSUPP, fault_fd(n.container, IOMMU_UAPI_VERSION + 1));
+	EXPECT_ERR(ENOENT, counts(n.container, &(__u32){ 0 }, &(__u32){ 0 },
+				  &(__u32){ 0 }));
+}
+
+TEST_HARNESS_MAIN
