@@ -258,6 +258,7 @@ static ssize_t faults_give(struct iommu_uapi_faults *faults, char __user *buf,
 		if (waiting->cookie == cookie) {
 			waiting->given = false;
 			WRITE_ONCE(faults->nr_new, faults->nr_new + 1);
+			wake_up_interruptible(&faults->wait);
 			break;
 		}
 	}
@@ -537,8 +538,8 @@ void iommu_uapi_faults_start(struct iommu_uapi_binding *binding,
 }
 
 /*
- * @binding is detached. A request that came before is still on its way to it,
- * though: see the end of those, and then answer all.
+ * @binding is detached. A request that came before may still be on its way to it:
+ * see the end of those, then forget groups without an end, and answer the others.
  */
 void iommu_uapi_faults_stop(struct iommu_uapi_binding *binding,
 			    const struct iommu_uapi_ops *ops)
@@ -546,5 +547,6 @@ void iommu_uapi_faults_stop(struct iommu_uapi_binding *binding,
 	if (!binding->faults)
 		return;
 	ops->sync_page_requests(binding->dev);
+	iopf_discard_partial(binding->dev, binding->pasid);
 	faults_answer_all(binding->faults, binding);
 }

@@ -277,7 +277,7 @@ static int vfio_nesting_enable_requests(struct vfio_nesting_group *group)
 	rc = iommu_dev_enable_feature(dev, IOMMU_DEV_FEAT_IOPF);
 	if (rc) {
 		put_device(dev);
-		return rc;
+		return rc == -ENODEV ? 0 : rc;
 	}
 	group->requester = dev;
 	return 0;
@@ -1160,6 +1160,11 @@ static int vfio_nesting_do_fault_fd(struct vfio_nesting *nesting, u32 version)
 	}
 	if (!some)
 		return -EOPNOTSUPP;
+
+	/* Before devices are told to ask for pages */
+	rc = iommu_uapi_get_size(IOMMU_UAPI_PAGE_REQUEST, version);
+	if (rc < 0)
+		return rc;
 
 	list_for_each_entry(group, &nesting->groups, next) {
 		rc = vfio_nesting_enable_requests(group);

@@ -519,9 +519,16 @@ TEST_F(page_request, not_asked)
 
 	ASSERT_OK(unbind(n, self->r.pasid));
 	ASSERT_OK(bind_table(n, self->r.pasid, self->r.pt.root));
+	/* A group gets one answer, however many requests it has. */
+	ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag,
+			   TESTDEV_PRREQ_READ | 3, 5, GUEST_VA));
 	ASSERT_EQ(0, request(n, self->tag, 3));
-	EXPECT_EQ(1, wait_answers(n, 1));
+	ASSERT_EQ(0, request(n, self->tag, 4));
+	EXPECT_EQ(2, wait_answers(n, 2));
+	usleep(100000);
+	EXPECT_EQ(2, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
 	EXPECT_EQ(CODE_INVALID, answer(n, 0, TESTDEV_REG_PRCODE));
+	EXPECT_EQ(CODE_INVALID, answer(n, 1, TESTDEV_REG_PRCODE));
 	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
 }
 
@@ -546,10 +553,12 @@ TEST_F(page_request, unbind)
 	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
 	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
 	EXPECT_EQ(0, waiting + overflows + timeouts);
-	/* And it can be bound again. */
+	/* And it can be bound again, with nothing of the time before. */
 	ASSERT_OK(bind_requests(n, self->r.pasid, self->r.pt.root));
-	ASSERT_EQ(0, request(n, self->tag, 4));
+	ASSERT_EQ(0, request(n, self->tag, 3));
 	ASSERT_OK(read_one(self->fd, &req));
+	EXPECT_EQ(IOMMU_UAPI_REQ_LAST, req.flags & IOMMU_UAPI_REQ_LAST);
+	EXPECT_EQ(3, req.grpid);
 	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
 }
 
