@@ -262,12 +262,14 @@ static int vfio_nesting_undo_bind(struct vfio_nesting_binding *binding)
  * Let the device of a group request pages. Without the means to, or with company,
  * the group goes without: a bind in it can't ask for them.
  */
-static int vfio_nesting_enable_requests(struct vfio_nesting_group *group)
+static int vfio_nesting_enable_requests(struct vfio_nesting *nesting,
+					struct vfio_nesting_group *group)
 {
 	struct device *dev;
 	int rc;
 
-	if (!group->can_nest || !iommu_uapi_caps_page_requests(&group->caps))
+	if (!group->can_nest || !iommu_uapi_caps_page_requests(&group->caps) ||
+	    !iommu_uapi_caps_page_requests(vfio_nesting_group_caps(nesting, group)))
 		return 0;
 
 	dev = vfio_nesting_get_dev(group);
@@ -428,7 +430,7 @@ int vfio_nesting_add_group(struct vfio_nesting *nesting,
 		rc = iommu_uapi_caps_missing(&nesting->contract, &have,
 					     &missing);
 	if (!rc && nesting->faults)
-		rc = vfio_nesting_enable_requests(group);
+		rc = vfio_nesting_enable_requests(nesting, group);
 	if (!rc)
 		list_add_tail(&group->next, &nesting->groups);
 	up_write(&nesting->lock);
@@ -1065,7 +1067,8 @@ static int vfio_nesting_do_negotiate(struct vfio_nesting *nesting, bool commit,
 		return -EEXIST;
 
 	/* A container without the capability has nothing to offer */
-	vfio_nesting_get_caps(nesting, &have);
+	if (vfio_nesting_get_caps(nesting, &have))
+		memset(&have, 0, sizeof(have));
 	rc = iommu_uapi_caps_missing(needs, &have, missing);
 	if (rc == -EOPNOTSUPP)
 		return rc;
@@ -1079,7 +1082,7 @@ static int vfio_nesting_do_negotiate(struct vfio_nesting *nesting, bool commit,
 		return rc;
 
 	/* What is there already was not asked of this contract */
-	if (nesting->nr_pasids)
+	if (nesting->nr_pasids || nesting->faults)
 		return -EBUSY;
 	list_for_each_entry(group, &nesting->groups, next) {
 		if (!list_empty(&group->bindings))
@@ -1167,7 +1170,7 @@ static int vfio_nesting_do_fault_fd(struct vfio_nesting *nesting, u32 version)
 		return rc;
 
 	list_for_each_entry(group, &nesting->groups, next) {
-		rc = vfio_nesting_enable_requests(group);
+		rc = vfio_nesting_enable_requests(nesting, group);
 		if (rc)
 			goto err_disable;
 	}

@@ -201,6 +201,8 @@ TEST_F(contract, bad)
 	arg = self->arg;
 	arg.caps.version = 0;
 	EXPECT_ERR(EINVAL, negotiate(&self->n, &arg));
+	arg.caps.version = IOMMU_UAPI_VERSION + 1;
+	EXPECT_ERR(EOPNOTSUPP, negotiate(&self->n, &arg));
 	for (bit = 2; bit < 32; bit++) {
 		arg.caps.version = 1u << bit;
 		EXPECT_ERR(EOPNOTSUPP, negotiate(&self->n, &arg));
@@ -296,6 +298,20 @@ TEST_F(contract, late)
 	EXPECT_ERR(EBUSY, commit(n, &n->caps, 1));
 	EXPECT_OK(reported(n, &n->caps, self->quota));
 	ASSERT_OK(unbind(n, 0));
+	if (n->caps.features & IOMMU_UAPI_FEAT_PAGE_REQUEST) {
+		struct vfio_iommu_type1_fault_fd faults = {
+			.argsz = sizeof(faults),
+			.version = n->version,
+		};
+		struct nest other;
+
+		/* In a container of its own, since the file is for good */
+		ASSERT_OK(nest_open(&other, 2, 1, VFIO_TYPE1_NESTING_IOMMU));
+		ASSERT_LE(0, xioctl(other.container, VFIO_IOMMU_FAULT_FD,
+				    &faults));
+		EXPECT_ERR(EBUSY, commit(&other, &other.caps, 1));
+		nest_close(&other);
+	}
 	EXPECT_OK(commit(n, &n->caps, 1));
 	EXPECT_OK(reported(n, &n->caps, 1));
 }
@@ -326,6 +342,24 @@ TEST_F(contract, joins)
 	EXPECT_OK(pasid_alloc(n->container, 1, pasid_last(n), &pasid));
 	EXPECT_OK(bind_table(n, pasid, self->pt.root));
 	EXPECT_OK(unbind(n, pasid));
+}
+
+/* Beside a group that can't be bound, nothing is there for the container */
+TEST_F(contract, beside_company)
+{
+	struct nest *n = &self->n, pair = {};
+	struct iommu_uapi_caps nothing = { .version = n->version };
+
+	pair.container = n->container;
+	ASSERT_OK(nest_join(&pair, 0, 2));
+	EXPECT_ERR(ENOENT, nest_info(n->container, NULL, NULL, NULL));
+	EXPECT_ERR(ERANGE, negotiate(n, &self->arg));
+	EXPECT_EQ(0, memcmp(&self->arg.caps, &n->caps, sizeof(n->caps)));
+	EXPECT_ERR(ERANGE, commit(n, &n->caps, 1));
+	EXPECT_OK(ask(n, &nothing));
+	ASSERT_OK(xioctl(pair.group, VFIO_GROUP_UNSET_CONTAINER, NULL));
+	EXPECT_OK(ask(n, &n->caps));
+	close(pair.group);
 }
 
 /* Two devices in one group can't be bound, whatever their IOMMU can do */
