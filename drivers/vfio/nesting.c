@@ -265,11 +265,13 @@ static int vfio_nesting_undo_bind(struct vfio_nesting_binding *binding)
 static int vfio_nesting_enable_requests(struct vfio_nesting *nesting,
 					struct vfio_nesting_group *group)
 {
+	const struct iommu_uapi_caps *caps;
 	struct device *dev;
 	int rc;
 
-	if (!group->can_nest || !iommu_uapi_caps_page_requests(&group->caps) ||
-	    !iommu_uapi_caps_page_requests(vfio_nesting_group_caps(nesting, group)))
+	/* A contract has no more than the group */
+	caps = vfio_nesting_group_caps(nesting, group);
+	if (!group->can_nest || !iommu_uapi_caps_page_requests(caps))
 		return 0;
 
 	dev = vfio_nesting_get_dev(group);

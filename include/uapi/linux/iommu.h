@@ -48,8 +48,9 @@
  *    one device with a nesting IOMMU behind it.
  *  - EEXIST: the (device, PASID) is bound already, or the container has its
  *    contract already.
- *  - EBUSY: the PASID is still bound, or, for a contract, PASIDs or bindings of
- *    the time before it are still there.
+ *  - EBUSY: the PASID is still bound; or, for a contract, PASIDs, bindings or a
+ *    file for page requests of the time before it are there; or the page
+ *    requests of a device are in use.
  *  - EDQUOT: the caller's quota of PASIDs is used up.
  *  - ENOSPC: no PASID, or no hardware resource, is left in the range asked for.
  *  - EOVERFLOW: an address range wraps.
