@@ -7,11 +7,11 @@
  * share a misreading. The code that is tested here was written by neither: if
  * it works on the rig, the rig does what existing kernels expect of a VT-d.
  */
-#include <linux/iommufd.h>
 #include <linux/vfio.h>
 
 #include "kselftest_harness.h"
 
+#include "iommufd.h"
 #include "pgtable.h"
 #include "testdev.h"
 
@@ -58,72 +58,6 @@ FIXTURE_VARIANT_ADD(oracle, ats)
 {
 	.nth = 1,
 };
-
-static int ioas_map(int iommufd, __u32 ioas, void *va, __u64 iova, size_t len,
-		    __u32 prot)
-{
-	struct iommu_ioas_map map = {
-		.size = sizeof(map),
-		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | prot,
-		.ioas_id = ioas,
-		.user_va = (uintptr_t)va,
-		.length = len,
-		.iova = iova,
-	};
-
-	return ioctl(iommufd, IOMMU_IOAS_MAP, &map) ? -errno : 0;
-}
-
-static int ioas_map_rw(int iommufd, __u32 ioas, void *va, __u64 iova,
-		       size_t len)
-{
-	return ioas_map(iommufd, ioas, va, iova, len,
-			IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE);
-}
-
-static int ioas_unmap(int iommufd, __u32 ioas, __u64 iova, size_t len)
-{
-	struct iommu_ioas_unmap unmap = {
-		.size = sizeof(unmap),
-		.ioas_id = ioas,
-		.iova = iova,
-		.length = len,
-	};
-
-	return ioctl(iommufd, IOMMU_IOAS_UNMAP, &unmap) ? -errno : 0;
-}
-
-static int hwpt_alloc_nested(int iommufd, __u32 dev_id, __u32 parent,
-			     __u64 root, __u32 addr_width, __u32 *hwpt)
-{
-	struct iommu_hwpt_vtd_s1 s1 = {
-		.pgtbl_addr = root,
-		.addr_width = addr_width,
-	};
-	struct iommu_hwpt_alloc alloc = {
-		.size = sizeof(alloc),
-		.dev_id = dev_id,
-		.pt_id = parent,
-		.data_type = IOMMU_HWPT_DATA_VTD_S1,
-		.data_len = sizeof(s1),
-		.data_uptr = (uintptr_t)&s1,
-	};
-
-	if (ioctl(iommufd, IOMMU_HWPT_ALLOC, &alloc))
-		return -errno;
-	*hwpt = alloc.out_hwpt_id;
-	return 0;
-}
-
-static int attach(int dev, __u32 pt_id)
-{
-	struct vfio_device_attach_iommufd_pt attach = {
-		.argsz = sizeof(attach),
-		.pt_id = pt_id,
-	};
-
-	return ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) ? -errno : 0;
-}
 
 static int detach(int dev)
 {
@@ -178,44 +112,13 @@ static void pattern(__u8 *buf, size_t len, __u32 seed)
 	}
 }
 
-static int open_cdev(const char *bdf)
-{
-	char path[PATH_MAX];
-	struct dirent *de;
-	int fd = -ENOENT;
-	DIR *dir;
-
-	testdev_sysfs(path, bdf, "vfio-dev");
-	dir = opendir(path);
-	if (!dir)
-		return -ENOENT;
-	while ((de = readdir(dir))) {
-		if (strncmp(de->d_name, "vfio", 4))
-			continue;
-		snprintf(path, sizeof(path), "/dev/vfio/devices/%s",
-			 de->d_name);
-		fd = open(path, O_RDWR);
-		if (fd < 0)
-			fd = -errno;
-		break;
-	}
-	closedir(dir);
-	return fd;
-}
-
 FIXTURE_SETUP(oracle)
 {
-	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
-	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
 	struct iommu_hw_info_vtd vtd = {};
 	struct iommu_hw_info info = {
 		.size = sizeof(info),
 		.data_len = sizeof(vtd),
 		.data_uptr = (uintptr_t)&vtd,
-	};
-	struct iommu_hwpt_alloc alloc = {
-		.size = sizeof(alloc),
-		.flags = IOMMU_HWPT_ALLOC_NEST_PARENT,
 	};
 
 	self->iommufd = open("/dev/iommu", O_RDWR);
@@ -229,9 +132,7 @@ FIXTURE_SETUP(oracle)
 	if (self->dev < 0)
 		SKIP(return, "no VFIO character device for %s: %s", self->bdf,
 		     strerror(-self->dev));
-	bind.iommufd = self->iommufd;
-	ASSERT_EQ(0, ioctl(self->dev, VFIO_DEVICE_BIND_IOMMUFD, &bind));
-	self->dev_id = bind.out_devid;
+	ASSERT_EQ(0, bind_iommufd(self->dev, self->iommufd, &self->dev_id));
 
 	info.dev_id = self->dev_id;
 	ASSERT_EQ(0, ioctl(self->iommufd, IOMMU_GET_HW_INFO, &info));
@@ -247,18 +148,15 @@ FIXTURE_SETUP(oracle)
 	ASSERT_EQ(0, gmem_init(&self->extra, GPA_EXTRA, EXTRA_SIZE));
 	ASSERT_EQ(0, pgt_init(&self->pt, &self->mem));
 
-	ASSERT_EQ(0, ioctl(self->iommufd, IOMMU_IOAS_ALLOC, &ioas));
-	self->ioas = ioas.out_ioas_id;
-	alloc.dev_id = self->dev_id;
-	alloc.pt_id = self->ioas;
-	ASSERT_EQ(0, ioctl(self->iommufd, IOMMU_HWPT_ALLOC, &alloc));
-	self->parent = alloc.out_hwpt_id;
+	ASSERT_EQ(0, ioas_alloc(self->iommufd, &self->ioas));
+	ASSERT_EQ(0, hwpt_alloc_parent(self->iommufd, self->dev_id, self->ioas,
+				       &self->parent));
 	ASSERT_EQ(0, ioas_map_rw(self->iommufd, self->ioas, self->mem.base,
 				 GPA, MEM_SIZE));
 	ASSERT_EQ(0, ioas_map_rw(self->iommufd, self->ioas, self->extra.base,
 				 GPA_EXTRA, EXTRA_SIZE));
 	ASSERT_EQ(0, hwpt_alloc_nested(self->iommufd, self->dev_id,
-				       self->parent, self->pt.root, 48,
+				       self->parent, self->pt.root, 48, 0,
 				       &self->nested));
 	ASSERT_EQ(0, attach(self->dev, self->nested));
 }
@@ -610,7 +508,7 @@ TEST_F(oracle, second_level_of_table)
 	ASSERT_EQ(0, pgt_init(&pt, &self->extra));
 	ASSERT_EQ(0, pgt_map(&pt, GVA, gpa, PGT_4K, PGT_RW));
 	ASSERT_EQ(0, hwpt_alloc_nested(self->iommufd, self->dev_id,
-				       self->parent, pt.root, 48, &hwpt));
+				       self->parent, pt.root, 48, 0, &hwpt));
 	ASSERT_EQ(0, attach(self->dev, hwpt));
 	EXPECT_WRITES(GVA, gpa, 64);
 	ASSERT_EQ(0, ioas_unmap(self->iommufd, self->ioas, GPA_EXTRA,
@@ -650,7 +548,7 @@ TEST_F(oracle, replace)
 	ASSERT_EQ(0, pgt_init(&pt, &self->mem));
 	ASSERT_EQ(0, pgt_map(&pt, GVA, b, PGT_4K, PGT_RW));
 	ASSERT_EQ(0, hwpt_alloc_nested(self->iommufd, self->dev_id,
-				       self->parent, pt.root, 48, &hwpt));
+				       self->parent, pt.root, 48, 0, &hwpt));
 	ASSERT_EQ(0, attach(self->dev, hwpt));
 	EXPECT_WRITES(GVA, b, 64);
 	EXPECT_READS(GVA, b, 64);
@@ -686,7 +584,7 @@ TEST_F(oracle, address_width)
 	__u32 hwpt;
 
 	ASSERT_EQ(0, hwpt_alloc_nested(self->iommufd, self->dev_id,
-				       self->parent, self->pt.root, 39,
+				       self->parent, self->pt.root, 39, 0,
 				       &hwpt));
 	ASSERT_EQ(0, detach(self->dev));
 	EXPECT_EQ(-EINVAL, attach(self->dev, hwpt));

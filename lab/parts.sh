@@ -270,6 +270,13 @@ hosts()
 		"$lab/run" "${two[@]}" -- "$bindir/hosts" "$a"
 }
 
+# A page request through a container and through IOMMUFD, in one boot.
+queues()
+{
+	"$lab/build" kernel both
+	"$lab/run" --both --icount -- "$bindir/queues"
+}
+
 on_kernel()
 {
 	local name=$1
@@ -293,6 +300,7 @@ lane build
 part oracle "unpatched 6.12 drives the same rig through iommufd" \
 	on_kernel stock "$bindir/oracle"
 part versions "kernels and programs of different times" versions
+part queues "what a page request costs, beside IOMMUFD" queues
 part debug "every ioctl under lockdep, every allocation failing once" \
 	on_kernel debug sh -c "$bindir/vfio_nesting && $bindir/contract && $bindir/page_request"
 part each "each commit builds alone, options on and off" each

@@ -31,25 +31,6 @@ struct requester {
 	__u64 page;
 };
 
-static int fault_fd(int container, __u32 version)
-{
-	struct vfio_iommu_type1_fault_fd arg = {
-		.argsz = sizeof(arg),
-		.version = version,
-	};
-
-	return xioctl(container, VFIO_IOMMU_FAULT_FD, &arg);
-}
-
-static int bind_requests(const struct nest *n, __u32 pasid, __u64 root)
-{
-	struct bind_arg arg;
-
-	bind_init(&arg, n, pasid, root);
-	arg.data.flags = IOMMU_UAPI_BIND_PAGE_REQUEST;
-	return do_bind(n, &arg);
-}
-
 static int requester_init(struct requester *r, __u64 base)
 {
 	struct nest *n = &r->n;

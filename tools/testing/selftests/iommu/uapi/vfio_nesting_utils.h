@@ -320,6 +320,27 @@ static inline int unbind(const struct nest *n, __u32 pasid)
 	return unbind_group(n->container, n->group_id, pasid);
 }
 
+/* Returns the file, or -errno. */
+static inline int fault_fd(int container, __u32 version)
+{
+	struct vfio_iommu_type1_fault_fd arg = {
+		.argsz = sizeof(arg),
+		.version = version,
+	};
+
+	return xioctl(container, VFIO_IOMMU_FAULT_FD, &arg);
+}
+
+static inline int bind_requests(const struct nest *n, __u32 pasid,
+				__u64 root)
+{
+	struct bind_arg arg;
+
+	bind_init(&arg, n, pasid, root);
+	arg.data.flags = IOMMU_UAPI_BIND_PAGE_REQUEST;
+	return do_bind(n, &arg);
+}
+
 #define NOT_WRITTEN	0xdeadbeefu
 
 static inline void inv_init(struct inv_arg *arg, __u32 nr)
