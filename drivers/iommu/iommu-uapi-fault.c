@@ -29,7 +29,10 @@
 
 #include "iommu-priv.h"
 
-/* What a device may keep waiting, in groups, and in requests of one group. */
+/*
+ * What may wait in a queue, in groups, and in requests of one group. As many
+ * groups that ran out of time are remembered.
+ */
 #define MAX_GROUPS	IOMMU_UAPI_MAX_GROUPS
 #define MAX_REQUESTS	IOMMU_UAPI_MAX_GROUP_REQUESTS
 
@@ -46,6 +49,9 @@ MODULE_PARM_DESC(page_response_ms,
  * @nr_groups: number of them
  * @nr_new: number of those that have not been given out. Also read without the
  *	lock, by whoever waits.
+ * @late: list of struct waiting_group that were given out and ran out of time,
+ *	so that an answer that comes late can be told from one that is wrong
+ * @nr_late: number of them
  * @next_cookie: what the next group is known by
  * @overflows: groups that found no room
  * @timeouts: groups that nobody answered in time
@@ -62,6 +68,8 @@ struct iommu_uapi_faults {
 	struct list_head groups;
 	unsigned int nr_groups;
 	unsigned int nr_new;
+	struct list_head late;
+	unsigned int nr_late;
 	u64 next_cookie;
 	u32 overflows;
 	u32 timeouts;
@@ -72,15 +80,20 @@ struct iommu_uapi_faults {
 	struct delayed_work expire;
 };
 
+/* @group is gone when it is late, so what it is known by is kept here. */
 struct waiting_group {
 	struct list_head node;
 	struct iopf_group *group;
 	struct iommu_uapi_binding *binding;
 	u64 cookie;
-	unsigned long deadline;
+	u32 grpid;
+	u32 pasid;
+	bool has_pasid;
 	bool given;
+	unsigned long deadline;
 };
 
+/* The caller frees @waiting, or keeps it for whoever is late. */
 static void faults_answer(struct iommu_uapi_faults *faults,
 			  struct waiting_group *waiting,
 			  enum iommu_page_response_code code)
@@ -93,7 +106,16 @@ static void faults_answer(struct iommu_uapi_faults *faults,
 		WRITE_ONCE(faults->nr_new, faults->nr_new - 1);
 	iopf_group_response(waiting->group, code);
 	iopf_free_group(waiting->group);
-	kfree(waiting);
+}
+
+static void faults_forget_late(struct iommu_uapi_faults *faults,
+			       struct waiting_group *late)
+{
+	lockdep_assert_held(&faults->lock);
+
+	list_del(&late->node);
+	faults->nr_late--;
+	kfree(late);
 }
 
 /* All of @binding, or all if that is NULL. */
@@ -104,8 +126,14 @@ static void faults_answer_all(struct iommu_uapi_faults *faults,
 
 	mutex_lock(&faults->lock);
 	list_for_each_entry_safe(waiting, tmp, &faults->groups, node) {
+		if (binding && waiting->binding != binding)
+			continue;
+		faults_answer(faults, waiting, IOMMU_PAGE_RESP_INVALID);
+		kfree(waiting);
+	}
+	list_for_each_entry_safe(waiting, tmp, &faults->late, node) {
 		if (!binding || waiting->binding == binding)
-			faults_answer(faults, waiting, IOMMU_PAGE_RESP_INVALID);
+			faults_forget_late(faults, waiting);
 	}
 	mutex_unlock(&faults->lock);
 }
@@ -127,6 +155,16 @@ static void faults_expire(struct work_struct *work)
 		}
 		faults->timeouts++;
 		faults_answer(faults, waiting, IOMMU_PAGE_RESP_INVALID);
+		if (!waiting->given) {
+			kfree(waiting);
+			continue;
+		}
+		list_add_tail(&waiting->node, &faults->late);
+		if (++faults->nr_late > MAX_GROUPS)
+			faults_forget_late(faults,
+					   list_first_entry(&faults->late,
+							    struct waiting_group,
+							    node));
 	}
 	mutex_unlock(&faults->lock);
 }
@@ -140,6 +178,8 @@ static int faults_take(struct iopf_group *group)
 	struct iommu_uapi_binding *binding =
 		container_of(group->attach_handle, struct iommu_uapi_binding,
 			     handle);
+	const struct iommu_fault_page_request *prm =
+		&group->last_fault.fault.prm;
 	struct iommu_uapi_faults *faults = binding->faults;
 	struct waiting_group *waiting;
 	unsigned long delay = msecs_to_jiffies(READ_ONCE(page_response_ms));
@@ -162,6 +202,9 @@ static int faults_take(struct iopf_group *group)
 
 	waiting->group = group;
 	waiting->binding = binding;
+	waiting->grpid = prm->grpid;
+	waiting->pasid = prm->pasid;
+	waiting->has_pasid = prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
 	waiting->cookie = faults->next_cookie++;
 	waiting->deadline = jiffies + delay;
 	list_add_tail(&waiting->node, &faults->groups);
@@ -326,16 +369,29 @@ static int faults_check_response(const struct iommu_uapi_page_response *resp)
 static bool faults_matches(const struct waiting_group *waiting,
 			   const struct iommu_uapi_page_response *resp)
 {
-	const struct iommu_fault_page_request *prm =
-		&waiting->group->last_fault.fault.prm;
-	bool has_pasid = prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
+	bool has_pasid = resp->flags & IOMMU_UAPI_RESP_PASID_VAL;
 
-	if (!waiting->given || resp->grpid != prm->grpid ||
-	    has_pasid != !!(resp->flags & IOMMU_UAPI_RESP_PASID_VAL) ||
-	    (has_pasid && resp->pasid != prm->pasid))
+	if (!waiting->given || resp->grpid != waiting->grpid ||
+	    has_pasid != waiting->has_pasid ||
+	    (has_pasid && resp->pasid != waiting->pasid))
 		return false;
 	return !(resp->flags & IOMMU_UAPI_RESP_COOKIE_VAL) ||
 	       resp->cookie == waiting->cookie;
+}
+
+/* No group waits for @resp: has it come too late? It is told so once. */
+static int faults_check_late(struct iommu_uapi_faults *faults,
+			     const struct iommu_uapi_page_response *resp)
+{
+	struct waiting_group *late;
+
+	list_for_each_entry(late, &faults->late, node) {
+		if (faults_matches(late, resp)) {
+			faults_forget_late(faults, late);
+			return -ETIME;
+		}
+	}
+	return -ENOENT;
 }
 
 static int faults_respond(struct iommu_uapi_faults *faults,
@@ -364,9 +420,11 @@ static int faults_respond(struct iommu_uapi_faults *faults,
 		match = waiting;
 	}
 	if (!match)
-		rc = -ENOENT;
-	if (!rc)
+		rc = faults_check_late(faults, resp);
+	if (!rc) {
 		faults_answer(faults, match, codes[resp->code]);
+		kfree(match);
+	}
 	mutex_unlock(&faults->lock);
 	return rc;
 }
@@ -415,7 +473,7 @@ static void faults_free(struct kref *users)
 		container_of(users, struct iommu_uapi_faults, users);
 
 	cancel_delayed_work_sync(&faults->expire);
-	WARN_ON_ONCE(faults->nr_groups || faults->nr_new);
+	WARN_ON_ONCE(faults->nr_groups || faults->nr_new || faults->nr_late);
 	kfree(faults);
 }
 
@@ -468,6 +526,7 @@ struct iommu_uapi_faults *iommu_uapi_faults_create(u32 version, int *fd)
 	kref_init(&faults->users);
 	mutex_init(&faults->lock);
 	INIT_LIST_HEAD(&faults->groups);
+	INIT_LIST_HEAD(&faults->late);
 	faults->next_cookie = 1;
 	faults->version = version;
 	faults->open = true;

@@ -57,6 +57,7 @@
  *  - ERANGE: the host does not have all that a contract asks for, and the
  *    argument now says what is missing; or the IOMMU of a group that is to join
  *    does not have all that the contract of the container promises.
+ *  - ETIME: the answer to a page request comes after its time was up.
  *  - ENOTUNIQ: more than one page request waits for such a response, and only
  *    a cookie could tell them apart.
  *  - EMSGSIZE: the buffer is too small for the next group of page requests.

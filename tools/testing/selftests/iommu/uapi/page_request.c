@@ -689,7 +689,7 @@ TEST_F(page_request, timeout)
 	struct nest *n = &self->r.n;
 	__u32 waiting, overflows, timeouts;
 	unsigned int ms;
-	struct iommu_uapi_page_request req;
+	struct iommu_uapi_page_request req, other;
 
 	ASSERT_OK(read_uint(TIMEOUT_PATH, &ms));
 	ASSERT_OK(write_uint(TIMEOUT_PATH, 200));
@@ -699,12 +699,72 @@ TEST_F(page_request, timeout)
 	ASSERT_EQ(0, request(n, self->tag, 2));
 	EXPECT_EQ(2, wait_answers(n, 2));
 	ASSERT_OK(write_uint(TIMEOUT_PATH, ms));
+	/* Only what was given out can be late, and it is once. */
+	other = req;
+	other.grpid = 2;
+	other.cookie++;
+	EXPECT_ERR(ENOENT, respond(self->fd, &other, IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_ERR(ETIME, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
 	EXPECT_ERR(ENOENT, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_EQ(2, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
 	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
 	EXPECT_EQ(0, waiting + overflows);
 	EXPECT_EQ(2, timeouts);
 	/* Never given out */
 	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
+}
+
+/* Late is told from wrong while that can be remembered, and to nobody else */
+TEST_F_TIMEOUT(page_request, late, SLOW)
+{
+	struct nest *n = &self->r.n;
+	struct iommu_uapi_page_request req[IOMMU_UAPI_MAX_GROUPS], first, again;
+	struct iommu_uapi_page_response resp;
+	unsigned int ms;
+	int i;
+
+	ASSERT_OK(read_uint(TIMEOUT_PATH, &ms));
+	ASSERT_OK(write_uint(TIMEOUT_PATH, 50));
+	ASSERT_EQ(0, request(n, self->tag, 0));
+	ASSERT_OK(read_one(self->fd, &first));
+	ASSERT_EQ(1, wait_answers(n, 1));
+	/* The same group index is used again: who waits comes first. */
+	ASSERT_OK(write_uint(TIMEOUT_PATH, 60000));
+	ASSERT_EQ(0, request(n, self->tag, 0));
+	ASSERT_OK(read_one(self->fd, &again));
+	respond_to(&resp, &again, IOMMU_UAPI_RESP_SUCCESS);
+	resp.version = IOMMU_UAPI_VERSION_1;
+	resp.flags &= ~IOMMU_UAPI_RESP_COOKIE_VAL;
+	EXPECT_EQ(20, write_resp(self->fd, &resp, 20));
+	EXPECT_EQ(2, wait_answers(n, 2));
+	EXPECT_EQ(CODE_SUCCESS, answer(n, 1, TESTDEV_REG_PRCODE));
+	/* And only then who is late. */
+	EXPECT_ERR(ETIME, write_resp(self->fd, &resp, 20));
+
+	/* As many as are remembered, and one more */
+	ASSERT_OK(write_uint(TIMEOUT_PATH, 2000));
+	ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag,
+			   ONE_REQUEST | TESTDEV_PRREQ_UNLIMITED,
+			   IOMMU_UAPI_MAX_GROUPS, GUEST_VA));
+	ASSERT_EQ(IOMMU_UAPI_MAX_GROUPS,
+		  wait_waiting(n->container, IOMMU_UAPI_MAX_GROUPS));
+	ASSERT_EQ(sizeof(req), read(self->fd, req, sizeof(req)));
+	ASSERT_EQ(IOMMU_UAPI_MAX_GROUPS + 2,
+		  wait_answers(n, IOMMU_UAPI_MAX_GROUPS + 2));
+	ASSERT_OK(write_uint(TIMEOUT_PATH, 50));
+	ASSERT_EQ(0, request(n, self->tag, 0));
+	ASSERT_OK(read_one(self->fd, &again));
+	ASSERT_EQ(IOMMU_UAPI_MAX_GROUPS + 3,
+		  wait_answers(n, IOMMU_UAPI_MAX_GROUPS + 3));
+	ASSERT_OK(write_uint(TIMEOUT_PATH, ms));
+	EXPECT_ERR(ENOENT, respond(self->fd, &req[0], IOMMU_UAPI_RESP_SUCCESS));
+	for (i = 1; i < IOMMU_UAPI_MAX_GROUPS; i += 255)
+		EXPECT_ERR(ETIME, respond(self->fd, &req[i],
+					  IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_ERR(ETIME, respond(self->fd, &again, IOMMU_UAPI_RESP_SUCCESS));
+	/* The binding goes, and who was late with it */
+	ASSERT_OK(unbind(n, self->r.pasid));
+	EXPECT_ERR(ENOENT, respond(self->fd, &req[2], IOMMU_UAPI_RESP_SUCCESS));
 }
 
 static int open_all(struct requester *r, __u32 *tag)
