@@ -315,8 +315,8 @@ part selftest "every ioctl, on the nesting rig" "$lab/run" -- "$bindir/vfio_nest
 part selftest32 "the same as a 32-bit program" "$lab/run" -- "$bindir/vfio_nesting32" -T fail_nth
 part contract "what a VMM was promised" "$lab/run" -- "$bindir/contract"
 part contract32 "the same as a 32-bit program" "$lab/run" -- "$bindir/contract32"
-part requests "page requests, from the device and back" "$lab/run" -- "$bindir/page_request"
-part requests32 "the same as a 32-bit program" "$lab/run" -- "$bindir/page_request32"
+part requests "page requests, from the device and back" "$lab/run" -- "$bindir/page_request" -T fail_nth -T fail_nth_thread
+part requests32 "the same as a 32-bit program" "$lab/run" -- "$bindir/page_request32" -T fail_nth -T fail_nth_thread
 part clients "programs of each version" "$lab/run" -- sh -c "$bindir/client_v1 && $bindir/client_v2 insist"
 part hosts "two hosts, and what they have in common" hosts
 part plain "without nesting: skipped with a reason, nothing new in the log" plain

@@ -54,4 +54,44 @@ static inline int test_open(struct __test_metadata *_metadata, struct nest *n,
 	return !rc;
 }
 
+/* ---- every allocation fails once ---- */
+
+/* @who: the directory below /proc of the thread whose allocations shall fail */
+static inline int fail_nth_open(const char *who)
+{
+	static const char * const zero[] = {
+		"/sys/kernel/debug/failslab/ignore-gfp-wait",
+		"/sys/kernel/debug/failslab/verbose",
+		"/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait",
+		"/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem",
+		"/sys/kernel/debug/fail_page_alloc/verbose",
+		"/sys/kernel/debug/fail_usercopy/verbose",
+	};
+	char path[64];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_LEN(zero); i++)
+		testdev_sysfs_write(zero[i], i == 1 || i > 3 ? "0" : "N");
+	snprintf(path, sizeof(path), "/proc/%s/fail-nth", who);
+	return open(path, O_RDWR);
+}
+
+static inline int fail_nth_arm(int fd, int nth)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", nth);
+
+	return pwrite(fd, text, len, 0) == len ? 0 : -errno;
+}
+
+/* Whether the fault was not reached: the call needs less than that. */
+static inline int fail_nth_left(int fd)
+{
+	char text[16] = {};
+
+	if (pread(fd, text, sizeof(text) - 1, 0) < 0)
+		return 1;
+	return fail_nth_arm(fd, 0) || atoi(text) != 0;
+}
+
 #endif /* _SELFTESTS_IOMMU_UAPI_HARNESS_H */

@@ -2115,52 +2115,18 @@ TEST_F_TIMEOUT(nesting, quiet, SLOW)
 
 /* ---- every allocation fails once ---- */
 
-static int fail_nth_open(void)
-{
-	static const char * const zero[] = {
-		"/sys/kernel/debug/failslab/ignore-gfp-wait",
-		"/sys/kernel/debug/failslab/verbose",
-		"/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait",
-		"/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem",
-		"/sys/kernel/debug/fail_page_alloc/verbose",
-		"/sys/kernel/debug/fail_usercopy/verbose",
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_LEN(zero); i++)
-		testdev_sysfs_write(zero[i], i == 1 || i > 3 ? "0" : "N");
-	return open("/proc/thread-self/fail-nth", O_RDWR);
-}
-
-static int fail_nth_arm(int fd, int nth)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%d", nth);
-
-	return pwrite(fd, text, len, 0) == len ? 0 : -errno;
-}
-
-/* Whether the fault was not reached: the call needs less than that. */
-static int fail_nth_left(int fd)
-{
-	char text[16] = {};
-
-	if (pread(fd, text, sizeof(text) - 1, 0) < 0)
-		return 1;
-	return fail_nth_arm(fd, 0) || atoi(text) != 0;
-}
-
 /* R32: whichever step fails, all is as it was */
 TEST_F_TIMEOUT(nesting, fail_nth, SLOW)
 {
 	struct nest *n = &self->n;
-	int fd = fail_nth_open();
+	int fd = fail_nth_open("thread-self");
 	int call, nth, rc, left, used, failed;
+	struct negotiate_arg ask;
 	__u32 pasid;
 
 	if (fd < 0)
 		SKIP(return, "the kernel can't inject faults");
-	for (call = 0; call < 6; call++) {
+	for (call = 0; call < 7; call++) {
 		failed = 0;
 		for (nth = 1; nth < 400; nth++) {
 			ASSERT_OK(fail_nth_arm(fd, nth));
@@ -2182,8 +2148,12 @@ TEST_F_TIMEOUT(nesting, fail_nth, SLOW)
 			case 4:
 				rc = bind_table(n, 0, self->pt.root);
 				break;
-			default:
+			case 5:
 				rc = nest_info(n->container, NULL, NULL, NULL);
+				break;
+			default:
+				negotiate_init(&ask, &n->caps, 0);
+				rc = negotiate(n, &ask);
 			}
 			left = fail_nth_left(fd);
 			if (left)
