@@ -55,9 +55,10 @@ struct vfio_nesting_pasid {
  * @no_pasid: stands for requests without PASID, owned by every container
  * @nr_pasids: number of PASIDs in @pasids and on their way into it
  * @faults: where page requests go; NULL until user space asks for them
- * @committed: whether @contract and @contract_pasids are fixed
+ * @committed: whether the contract is fixed
  * @contract: what every group can do, and more than which none may be asked for
  * @contract_pasids: takes the place of the quota
+ * @contract_size: how much of @contract its version has
  */
 struct vfio_nesting {
 	struct rw_semaphore lock;
@@ -69,6 +70,7 @@ struct vfio_nesting {
 	bool committed;
 	struct iommu_uapi_caps contract;
 	unsigned int contract_pasids;
+	size_t contract_size;
 };
 
 /**
@@ -557,22 +559,24 @@ int vfio_nesting_build_caps(struct vfio_nesting *nesting,
 	if (rc)
 		return vfio_nesting_build_fault_caps(nesting, caps);
 
-	header = vfio_info_cap_add(caps, sizeof(*cap) + sizeof(common),
+	header = vfio_info_cap_add(caps, sizeof(*cap) + size,
 				   VFIO_IOMMU_TYPE1_INFO_CAP_NESTING, 1);
 	if (IS_ERR(header))
 		return PTR_ERR(header);
 
 	cap = container_of(header, struct vfio_iommu_type1_info_cap_nesting,
 			   header);
+	size_t size;
 	cap->pasid_quota = quota;
 	cap->pasids_used = used;
-	cap->caps_size = sizeof(common);
-	memcpy(cap->caps, &common, sizeof(common));
+	cap->caps_size = size;
+	memcpy(cap->caps, &common, size);
 	return vfio_nesting_build_fault_caps(nesting, caps);
 }
 EXPORT_SYMBOL_GPL(vfio_nesting_build_caps);
 
 /*
+	size = nesting->committed ? nesting->contract_size : sizeof(common);
  * The PASID becomes the container's only after its number has reached the
  * caller. Until then no other thread can bind or free it, so that it can be
  * given back.
@@ -1141,6 +1145,8 @@ int vfio_nesting_negotiate(struct vfio_nesting *nesting, void __user *arg)
 	if (rc == -ERANGE &&
 	    (put_user(pasids_missing, &uneg->nr_pasids) ||
 	     copy_to_user(uneg->data, &missing, size)))
+	if (!rc && neg.flags & VFIO_NEGOTIATE_COMMIT)
+		nesting->contract_size = size;
 		return -EFAULT;
 	return rc;
 }

@@ -96,6 +96,10 @@ static inline int nest_info(int container, struct iommu_uapi_caps *caps,
 			memcpy(caps, nesting->caps,
 			       nesting->caps_size < sizeof(*caps) ?
 				       nesting->caps_size : sizeof(*caps));
+			/* What says a version that is known has its size. */
+			if (caps->version <= IOMMU_UAPI_VERSION &&
+			    nesting->caps_size > sizeof(*caps))
+				return -EPROTO;
 		}
 		if (quota)
 			*quota = nesting->pasid_quota;

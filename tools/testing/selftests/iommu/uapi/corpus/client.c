@@ -62,7 +62,8 @@ int main(int argc, char **argv)
 	n.caps.version = n.version;
 	negotiate_init(&arg, &n.caps, VFIO_NEGOTIATE_COMMIT);
 	arg.head.nr_pasids = 1;
-	need(negotiate(&n, &arg), "contract");
+	rc = negotiate(&n, &arg);
+	need(rc ? rc : nest_info(n.container, &n.caps, NULL, NULL), "contract");
 	need(nest_map(n.container, n.mem.base, GUEST_BASE, GUEST_SIZE,
 		      VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE),
 	     "memory");
