@@ -193,6 +193,7 @@ TEST_F(query, mdev)
 {
 	struct nest mdev = {}, *n = &self->n;
 	struct iommu_uapi_caps caps;
+	struct negotiate_arg arg;
 	__u32 pasid;
 	int id;
 
@@ -212,6 +213,12 @@ TEST_F(query, mdev)
 				VFIO_TYPE1_IOMMU_UAPI));
 	EXPECT_ERR(ENOENT, nest_info(mdev.container, NULL, NULL, NULL));
 	EXPECT_ERR(EOPNOTSUPP, pasid_alloc(mdev.container, 1, 100, &pasid));
+	negotiate_init(&arg, &(struct iommu_uapi_caps){
+			       .version = IOMMU_UAPI_VERSION,
+			       .formats = 1 << IOMMU_UAPI_FORMAT_INTEL_VTD,
+		       }, VFIO_NEGOTIATE_COMMIT);
+	EXPECT_ERR(ERANGE, negotiate(&mdev, &arg));
+	EXPECT_EQ(1 << IOMMU_UAPI_FORMAT_INTEL_VTD, arg.caps.formats);
 	EXPECT_ERR(ENODEV, bind_table(&mdev, 0, GUEST_BASE));
 	EXPECT_ERR(ENOENT, unbind(&mdev, 0));
 	EXPECT_ERR(EOPNOTSUPP, invalidate_pasid(&mdev, 0));
@@ -223,11 +230,18 @@ TEST_F(query, mdev)
 	ASSERT_OK(xioctl(mdev.group, VFIO_GROUP_SET_CONTAINER, &n->container));
 	EXPECT_ERR(ENOENT, nest_info(n->container, NULL, NULL, NULL));
 	mdev.container = n->container;
+	EXPECT_ERR(ERANGE, negotiate(&mdev, &arg));
 	EXPECT_ERR(ENODEV, bind_table(&mdev, 0, GUEST_BASE));
 	ASSERT_OK(xioctl(mdev.group, VFIO_GROUP_UNSET_CONTAINER, NULL));
 	close(mdev.group);
 	ASSERT_OK(nest_info(n->container, &caps, NULL, NULL));
 	EXPECT_EQ(0, memcmp(&caps, &n->caps, sizeof(caps)));
+	/* Without it there can be a contract, and then it can't come back. */
+	EXPECT_OK(negotiate(n, &arg));
+	ASSERT_LE(0, mdev.group = nest_open_group(id));
+	EXPECT_ERR(ERANGE, xioctl(mdev.group, VFIO_GROUP_SET_CONTAINER,
+				  &n->container));
+	close(mdev.group);
 	EXPECT_OK(testdev_sysfs_write(MDEV "/remove", "1"));
 }
 
