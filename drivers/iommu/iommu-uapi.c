@@ -473,7 +473,8 @@ EXPORT_SYMBOL_GPL(iommu_uapi_bind_check);
  *	enabled for @dev
  *
  * All or nothing. With IOMMU_NO_PASID the nested domain takes the place of @s2
- * for requests without PASID, which may be blocked for a moment.
+ * for requests without PASID, which may be blocked for a moment. If it fails and
+ * @s2 can't be put back, they stay blocked, see iommu_uapi_unbind().
  *
  * Context: may sleep. Takes the mutex of the group of @dev, so it can't be
  * called from iommu_group_for_each_dev(). The carrier keeps @dev, @s2, @faults,
