@@ -7,8 +7,9 @@
  * IOMMU core: it is copied at the size that the core says, and not looked into.
  *
  * Lifetime: a group is added when it has been attached to its second level, and
- * removed before it is detached. Its bindings go with it. The PASIDs stay until
- * they are freed, or to the end of the container's IOMMU.
+ * removed before it is detached. Its bindings go with it, or before, with the
+ * device. The PASIDs stay until they are freed, or to the end of the container's
+ * IOMMU.
  *
  * Locks: the caller may hold its own lock outside of &vfio_nesting.lock when it
  * adds or removes groups, or queries. The commands take &vfio_nesting.lock
@@ -57,8 +58,8 @@ struct vfio_nesting_pasid {
  * @faults: where page requests go; NULL until user space asks for them
  * @committed: whether the contract is fixed
  * @contract: what every group can do, and more than which none may be asked for
- * @contract_pasids: takes the place of the quota
  * @contract_size: how much of @contract its version has
+ * @contract_pasids: takes the place of the quota
  */
 struct vfio_nesting {
 	struct rw_semaphore lock;
@@ -69,8 +70,8 @@ struct vfio_nesting {
 	struct iommu_uapi_faults *faults;
 	bool committed;
 	struct iommu_uapi_caps contract;
-	unsigned int contract_pasids;
 	size_t contract_size;
+	unsigned int contract_pasids;
 };
 
 /**
@@ -78,18 +79,19 @@ struct vfio_nesting {
  * @next: in struct vfio_nesting.groups
  * @iommu_group: the group; the caller holds it
  * @s2: second level it is attached to; NULL without an IOMMU of its own
- * @caps: what its IOMMU can do, if @can_nest
- * @can_nest: whether its IOMMU nests
- * @requester: device whose page requests are enabled; NULL if they are not
+ * @dev: its device, which all bindings are for; NULL if the IOMMU can't nest, or
+ *	the device has left
+ * @caps: what the IOMMU can do, if @dev
+ * @requests: whether page requests of @dev are enabled
  * @bindings: list of struct vfio_nesting_binding
  */
 struct vfio_nesting_group {
 	struct list_head next;
 	struct iommu_group *iommu_group;
 	struct iommu_domain *s2;
+	struct device *dev;
 	struct iommu_uapi_caps caps;
-	bool can_nest;
-	struct device *requester;
+	bool requests;
 	struct list_head bindings;
 };
 
@@ -99,7 +101,6 @@ struct vfio_nesting_group {
  * @pasid_next: in struct vfio_nesting_pasid.bindings
  * @group: the group
  * @pasid: the PASID
- * @dev: the device of @group
  * @bound: what the IOMMU core made of it
  */
 struct vfio_nesting_binding {
@@ -107,7 +108,6 @@ struct vfio_nesting_binding {
 	struct list_head pasid_next;
 	struct vfio_nesting_group *group;
 	struct vfio_nesting_pasid *pasid;
-	struct device *dev;
 	struct iommu_uapi_binding *bound;
 };
 
@@ -137,23 +137,20 @@ static struct device *vfio_nesting_first_dev(struct iommu_group *iommu_group,
 }
 
 /*
- * The device that a bind in @group is for. Another device may have joined the
- * group at any time, so this is asked anew for every bind.
+ * Can anything be bound in @group? Another device may have joined it at any time,
+ * so this is asked anew for every bind.
  */
-static struct device *vfio_nesting_get_dev(struct vfio_nesting_group *group)
+static bool vfio_nesting_can_bind(struct vfio_nesting_group *group)
 {
 	struct device *dev;
 	bool only;
 
-	if (!group->can_nest)
-		return ERR_PTR(-ENODEV);
+	if (!group->dev)
+		return false;
 
 	dev = vfio_nesting_first_dev(group->iommu_group, &only);
-	if (!only) {
-		put_device(dev);
-		return ERR_PTR(-ENODEV);
-	}
-	return dev;
+	put_device(dev);
+	return only && dev == group->dev;
 }
 
 static struct vfio_nesting_group *
@@ -199,17 +196,13 @@ static int vfio_nesting_common_caps(struct vfio_nesting *nesting,
 				    struct iommu_uapi_caps *caps)
 {
 	struct vfio_nesting_group *group;
-	struct device *dev;
 	bool first = true;
 
 	lockdep_assert_held(&nesting->lock);
 
 	list_for_each_entry(group, &nesting->groups, next) {
-		dev = vfio_nesting_get_dev(group);
-		if (IS_ERR(dev))
+		if (!vfio_nesting_can_bind(group))
 			return -EOPNOTSUPP;
-		put_device(dev);
-
 		if (first)
 			*caps = group->caps;
 		else
@@ -255,7 +248,6 @@ static int vfio_nesting_undo_bind(struct vfio_nesting_binding *binding)
 	rc = iommu_uapi_unbind(binding->bound);
 	list_del(&binding->group_next);
 	list_del(&binding->pasid_next);
-	put_device(binding->dev);
 	kfree(binding);
 	return rc;
 }
@@ -268,44 +260,44 @@ static int vfio_nesting_enable_requests(struct vfio_nesting *nesting,
 					struct vfio_nesting_group *group)
 {
 	const struct iommu_uapi_caps *caps;
-	struct device *dev;
 	int rc;
 
 	/* A contract has no more than the group */
 	caps = vfio_nesting_group_caps(nesting, group);
-	if (!group->can_nest || !iommu_uapi_caps_page_requests(caps))
+	if (!vfio_nesting_can_bind(group) ||
+	    !iommu_uapi_caps_page_requests(caps))
 		return 0;
 
-	dev = vfio_nesting_get_dev(group);
-	if (IS_ERR(dev))
-		return 0;
-
-	rc = iommu_dev_enable_feature(dev, IOMMU_DEV_FEAT_IOPF);
-	if (rc) {
-		put_device(dev);
+	rc = iommu_dev_enable_feature(group->dev, IOMMU_DEV_FEAT_IOPF);
+	if (rc)
 		return rc == -ENODEV ? 0 : rc;
-	}
-	group->requester = dev;
+	group->requests = true;
 	return 0;
 }
 
 static void vfio_nesting_disable_requests(struct vfio_nesting_group *group)
 {
-	if (!group->requester)
+	if (!group->requests)
 		return;
 
-	iommu_dev_disable_feature(group->requester, IOMMU_DEV_FEAT_IOPF);
-	put_device(group->requester);
-	group->requester = NULL;
+	iommu_dev_disable_feature(group->dev, IOMMU_DEV_FEAT_IOPF);
+	group->requests = false;
 }
 
-static void vfio_nesting_drop_group(struct vfio_nesting_group *group)
+static void vfio_nesting_drop_dev(struct vfio_nesting_group *group)
 {
 	struct vfio_nesting_binding *binding, *tmp;
 
 	list_for_each_entry_safe(binding, tmp, &group->bindings, group_next)
 		vfio_nesting_undo_bind(binding);
 	vfio_nesting_disable_requests(group);
+	put_device(group->dev);
+	group->dev = NULL;
+}
+
+static void vfio_nesting_drop_group(struct vfio_nesting_group *group)
+{
+	vfio_nesting_drop_dev(group);
 	list_del(&group->next);
 	kfree(group);
 }
@@ -422,10 +414,11 @@ int vfio_nesting_add_group(struct vfio_nesting *nesting,
 	INIT_LIST_HEAD(&group->bindings);
 	if (s2) {
 		dev = vfio_nesting_first_dev(iommu_group, &only);
-		group->can_nest =
-			dev && !iommu_uapi_get_caps(dev, s2, &group->caps);
-		put_device(dev);
-		if (group->can_nest && only)
+		if (dev && !iommu_uapi_get_caps(dev, s2, &group->caps))
+			group->dev = dev;
+		else
+			put_device(dev);
+		if (group->dev && only)
 			have = group->caps;
 	}
 
@@ -438,8 +431,10 @@ int vfio_nesting_add_group(struct vfio_nesting *nesting,
 	if (!rc)
 		list_add_tail(&group->next, &nesting->groups);
 	up_write(&nesting->lock);
-	if (rc)
+	if (rc) {
+		put_device(group->dev);
 		kfree(group);
+	}
 	return rc;
 }
 EXPORT_SYMBOL_GPL(vfio_nesting_add_group);
@@ -472,6 +467,31 @@ void vfio_nesting_remove_group(struct vfio_nesting *nesting,
 EXPORT_SYMBOL_GPL(vfio_nesting_remove_group);
 
 /**
+ * vfio_nesting_remove_device - a device leaves its group
+ * @nesting: state of the container
+ * @dev: the device, whose IOMMU still knows it
+ *
+ * Undoes all bindings that are for it. Without company, the group goes next. With
+ * company, it can't be bound until it is added anew.
+ */
+void vfio_nesting_remove_device(struct vfio_nesting *nesting,
+				struct device *dev)
+{
+	struct vfio_nesting_group *group;
+
+	if (!nesting)
+		return;
+
+	down_write(&nesting->lock);
+	list_for_each_entry(group, &nesting->groups, next) {
+		if (group->dev == dev)
+			vfio_nesting_drop_dev(group);
+	}
+	up_write(&nesting->lock);
+}
+EXPORT_SYMBOL_GPL(vfio_nesting_remove_device);
+
+/**
  * vfio_nesting_version - answer to VFIO_TYPE1_IOMMU_UAPI
  *
  * Return: the highest version that can be carried.
@@ -498,7 +518,7 @@ bool vfio_nesting_can_map_ro(struct vfio_nesting *nesting)
 
 	down_read(&nesting->lock);
 	list_for_each_entry(group, &nesting->groups, next) {
-		if (group->can_nest &&
+		if (group->dev &&
 		    !iommu_uapi_caps_map_ro(vfio_nesting_group_caps(nesting,
 								    group)))
 			can = false;
@@ -546,6 +566,7 @@ int vfio_nesting_build_caps(struct vfio_nesting *nesting,
 	struct vfio_info_cap_header *header;
 	struct iommu_uapi_caps common;
 	u32 used, quota;
+	size_t size;
 	int rc;
 
 	if (!nesting)
@@ -555,6 +576,7 @@ int vfio_nesting_build_caps(struct vfio_nesting *nesting,
 	rc = vfio_nesting_get_caps(nesting, &common);
 	used = nesting->nr_pasids;
 	quota = vfio_nesting_quota(nesting);
+	size = nesting->committed ? nesting->contract_size : sizeof(common);
 	up_read(&nesting->lock);
 	if (rc)
 		return vfio_nesting_build_fault_caps(nesting, caps);
@@ -566,7 +588,6 @@ int vfio_nesting_build_caps(struct vfio_nesting *nesting,
 
 	cap = container_of(header, struct vfio_iommu_type1_info_cap_nesting,
 			   header);
-	size_t size;
 	cap->pasid_quota = quota;
 	cap->pasids_used = used;
 	cap->caps_size = size;
@@ -576,7 +597,6 @@ int vfio_nesting_build_caps(struct vfio_nesting *nesting,
 EXPORT_SYMBOL_GPL(vfio_nesting_build_caps);
 
 /*
-	size = nesting->committed ? nesting->contract_size : sizeof(common);
  * The PASID becomes the container's only after its number has reached the
  * caller. Until then no other thread can bind or free it, so that it can be
  * given back.
@@ -708,7 +728,6 @@ static int vfio_nesting_do_bind(struct vfio_nesting *nesting, u32 group_id,
 	struct vfio_nesting_group *group;
 	struct iommu_uapi_binding *bound;
 	struct vfio_nesting_pasid *pasid;
-	struct device *dev;
 	ioasid_t id;
 	int rc;
 
@@ -718,52 +737,38 @@ static int vfio_nesting_do_bind(struct vfio_nesting *nesting, u32 group_id,
 	if (!group)
 		return -ENOENT;
 
-	dev = vfio_nesting_get_dev(group);
-	if (IS_ERR(dev))
-		return PTR_ERR(dev);
+	if (!vfio_nesting_can_bind(group))
+		return -ENODEV;
 
 	rc = iommu_uapi_bind_check(data, vfio_nesting_group_caps(nesting, group),
 				   &id);
 	if (rc)
-		goto err_dev;
+		return rc;
 
 	pasid = vfio_nesting_find_pasid(nesting, id);
-	if (!pasid) {
-		rc = -ENOENT;
-		goto err_dev;
-	}
+	if (!pasid)
+		return -ENOENT;
 
-	if (vfio_nesting_find_binding(pasid, group)) {
-		rc = -EEXIST;
-		goto err_dev;
-	}
+	if (vfio_nesting_find_binding(pasid, group))
+		return -EEXIST;
 
 	binding = kzalloc(sizeof(*binding), GFP_KERNEL_ACCOUNT);
-	if (!binding) {
-		rc = -ENOMEM;
-		goto err_dev;
-	}
+	if (!binding)
+		return -ENOMEM;
 
-	bound = iommu_uapi_bind(dev, group->s2, id, data,
-				group->requester ? nesting->faults : NULL);
+	bound = iommu_uapi_bind(group->dev, group->s2, id, data,
+				group->requests ? nesting->faults : NULL);
 	if (IS_ERR(bound)) {
-		rc = PTR_ERR(bound);
-		goto err_binding;
+		kfree(binding);
+		return PTR_ERR(bound);
 	}
 
 	binding->group = group;
 	binding->pasid = pasid;
-	binding->dev = dev;
 	binding->bound = bound;
 	list_add(&binding->group_next, &group->bindings);
 	list_add(&binding->pasid_next, &pasid->bindings);
 	return 0;
-
-err_binding:
-	kfree(binding);
-err_dev:
-	put_device(dev);
-	return rc;
 }
 
 /**
@@ -881,7 +886,7 @@ vfio_nesting_check_entry(struct vfio_nesting *nesting,
 	ioasid_t id;
 
 	list_for_each_entry(group, &nesting->groups, next) {
-		if (!group->can_nest)
+		if (!group->dev)
 			continue;
 		caps = vfio_nesting_group_caps(nesting, group);
 		rc = iommu_uapi_invalidate_check(info, caps, &id);
@@ -1140,13 +1145,13 @@ int vfio_nesting_negotiate(struct vfio_nesting *nesting, void __user *arg)
 				       neg.flags & VFIO_NEGOTIATE_COMMIT,
 				       &needs, neg.nr_pasids, &missing,
 				       &pasids_missing);
+	if (!rc && neg.flags & VFIO_NEGOTIATE_COMMIT)
+		nesting->contract_size = size;
 	up_write(&nesting->lock);
 
 	if (rc == -ERANGE &&
 	    (put_user(pasids_missing, &uneg->nr_pasids) ||
 	     copy_to_user(uneg->data, &missing, size)))
-	if (!rc && neg.flags & VFIO_NEGOTIATE_COMMIT)
-		nesting->contract_size = size;
 		return -EFAULT;
 	return rc;
 }
@@ -1167,7 +1172,7 @@ static int vfio_nesting_do_fault_fd(struct vfio_nesting *nesting, u32 version)
 
 	list_for_each_entry(group, &nesting->groups, next) {
 		caps = vfio_nesting_group_caps(nesting, group);
-		some |= group->can_nest && iommu_uapi_caps_page_requests(caps);
+		some |= group->dev && iommu_uapi_caps_page_requests(caps);
 	}
 	if (!some)
 		return -EOPNOTSUPP;

@@ -28,6 +28,8 @@ int vfio_nesting_add_group(struct vfio_nesting *nesting,
 			   struct iommu_domain *s2);
 void vfio_nesting_remove_group(struct vfio_nesting *nesting,
 			       struct iommu_group *iommu_group);
+void vfio_nesting_remove_device(struct vfio_nesting *nesting,
+				struct device *dev);
 
 int vfio_nesting_version(void);
 bool vfio_nesting_can_map_ro(struct vfio_nesting *nesting);
@@ -64,6 +66,11 @@ static inline int vfio_nesting_add_group(struct vfio_nesting *nesting,
 
 static inline void vfio_nesting_remove_group(struct vfio_nesting *nesting,
 					     struct iommu_group *iommu_group)
+{
+}
+
+static inline void vfio_nesting_remove_device(struct vfio_nesting *nesting,
+					      struct device *dev)
 {
 }
 

@@ -1120,6 +1120,40 @@ TEST_F(nesting, company_comes)
 	close(one.group);
 }
 
+/* R46: the bound device leaves a group in which another one stays */
+TEST_F(nesting, company_stays)
+{
+	char bdf[2][16];
+	struct nest one = {};
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (testdev_find(bdf[i], i, 2))
+			SKIP(return, "needs a group of two devices");
+	}
+	ASSERT_OK(pci_remove(bdf[1]));
+	one.container = self->n.container;
+	for (i = 0; strcmp(one.bdf, bdf[0]); i++)
+		ASSERT_OK(testdev_find(one.bdf, i, 1));
+	ASSERT_OK(nest_join(&one, i - 1, 1));
+	one.version = self->n.version;
+	ASSERT_OK(nest_device(&one));
+	ASSERT_OK(bind_table(&one, 0, self->pt.root));
+	ASSERT_OK(testdev_sysfs_write("/sys/bus/pci/rescan", "1"));
+	ASSERT_OK(testdev_bind_vfio(bdf[1]));
+	close(one.td.fd);
+	ASSERT_OK(pci_remove(bdf[0]));
+
+	/* Its binding went with it, and what stays can't nest. */
+	EXPECT_ERR(ENOENT, invalidate_pasid(&one, 0));
+	EXPECT_ERR(ENOENT, unbind(&one, 0));
+	EXPECT_ERR(ENODEV, bind_table(&one, 0, self->pt.root));
+	EXPECT_OK(bind_table(&self->n, self->pasid, self->pt.root));
+	EXPECT_OK(works(&self->n, self->pasid, GUEST_VA, self->page[0]));
+	close(one.group);
+	EXPECT_OK(testdev_sysfs_write("/sys/bus/pci/rescan", "1"));
+}
+
 struct race {
 	__u32 *where;
 	__u32 other;
