@@ -79,6 +79,8 @@ int main(int argc, char **argv)
 	if (rc && ((lack.features | both.features) != other.features ||
 		   (lack.vtd_flags | both.vtd_flags) != other.vtd_flags ||
 		   lack.vtd_flags & n.caps.vtd_flags ||
+		   lack.addr_width != (other.addr_width > n.caps.addr_width ?
+					       other.addr_width : 0) ||
 		   lack.pasid_bits != (other.pasid_bits > n.caps.pasid_bits ?
 					       other.pasid_bits : 0)))
 		errx(1, "that is not what is missing");

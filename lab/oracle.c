@@ -46,6 +46,7 @@ FIXTURE(oracle)
 FIXTURE_VARIANT(oracle)
 {
 	int nth;
+	int cached;
 };
 
 /* The first device of the rig has no ATS capability, the second one has. */
@@ -57,6 +58,16 @@ FIXTURE_VARIANT_ADD(oracle, plain)
 FIXTURE_VARIANT_ADD(oracle, ats)
 {
 	.nth = 1,
+};
+
+/*
+ * And keeps translations itself. 6.12 turns that off in a nested domain, so this
+ * is for a kernel with the fixes of the series.
+ */
+FIXTURE_VARIANT_ADD(oracle, cached)
+{
+	.nth = 1,
+	.cached = 1,
 };
 
 static int detach(int dev)
@@ -144,6 +155,7 @@ FIXTURE_SETUP(oracle)
 	self->cap = vtd.cap_reg;
 
 	ASSERT_EQ(0, testdev_init(&self->td, self->dev));
+	self->td.ats = variant->cached;
 	ASSERT_EQ(0, gmem_init(&self->mem, GPA, MEM_SIZE));
 	ASSERT_EQ(0, gmem_init(&self->extra, GPA_EXTRA, EXTRA_SIZE));
 	ASSERT_EQ(0, pgt_init(&self->pt, &self->mem));

@@ -262,19 +262,22 @@ caps()
 # Two hosts that differ: what they have in common is a contract on either (R10).
 hosts()
 {
-	local -a one=(--iommu x-pss=7,x-eafs=on) two=(--iommu x-page-requests=off,device-iotlb=off)
+	local -a one=(--iommu x-pss=7,x-eafs=on)
+	local -a two=(--iommu x-page-requests=off,device-iotlb=off,x-fs5lp=off)
 	local a b
 	a=$("$lab/run" "${one[@]}" -- "$bindir/hosts" | tr -d '\r') &&
 		b=$("$lab/run" "${two[@]}" -- "$bindir/hosts" | tr -d '\r') &&
 		"$lab/run" "${one[@]}" -- "$bindir/hosts" "$b" &&
-		"$lab/run" "${two[@]}" -- "$bindir/hosts" "$a"
+		"$lab/run" "${two[@]}" -- sh -c "$bindir/hosts $a && $bindir/vfio_nesting -t five_levels"
 }
 
-# A page request through a container and through IOMMUFD, in one boot.
-queues()
+# The fixes of the series as IOMMUFD sees them, on a device that keeps translations;
+# and a page request through a container and through IOMMUFD, in one boot.
+both()
 {
 	"$lab/build" kernel both
-	"$lab/run" --both --icount -- "$bindir/queues"
+	"$lab/run" --both -- "$bindir/oracle" -v cached &&
+		"$lab/run" --both --icount -- "$bindir/queues"
 }
 
 on_kernel()
@@ -298,9 +301,9 @@ part layers "who looks into which structure" layers
 
 lane build
 part oracle "unpatched 6.12 drives the same rig through iommufd" \
-	on_kernel stock "$bindir/oracle"
+	on_kernel stock "$bindir/oracle" -V cached
 part versions "kernels and programs of different times" versions
-part queues "what a page request costs, beside IOMMUFD" queues
+part both "what the fixes do for IOMMUFD, and what a page request costs there" both
 part debug "every ioctl under lockdep, every allocation failing once" \
 	on_kernel debug sh -c "$bindir/vfio_nesting && $bindir/contract && $bindir/page_request"
 part each "each commit builds alone, options on and off" each

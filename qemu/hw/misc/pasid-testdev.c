@@ -110,6 +110,19 @@ OBJECT_DECLARE_SIMPLE_TYPE(PasidTestDev, PASID_TESTDEV)
 /* A request on the bus never crosses a boundary of this size */
 #define PCIE_REQUEST_BOUNDARY       (4 * KiB)
 
+/* Translations that are kept, each for so much */
+#define DTLB_SIZE                   64
+#define DTLB_PAGE_MASK              (~(hwaddr)(PCIE_REQUEST_BOUNDARY - 1))
+
+typedef struct PasidTestDevTranslation {
+    /* As in the PASID register: what the translation was asked for with */
+    uint32_t pasid;
+    hwaddr page;
+    hwaddr target;
+    /* IOMMU_NONE: nothing is kept here */
+    IOMMUAccessFlags perm;
+} PasidTestDevTranslation;
+
 struct PasidTestDev {
     PCIDevice parent_obj;
 
@@ -140,6 +153,10 @@ struct PasidTestDev {
     /* A ring: the group with PRI_GROUP_PASID, the code, the PASID */
     uint32_t log[PRI_LOG_SIZE][3];
     QEMUBH *bh;
+
+    /* A cache, so nothing is lost that does not come along with migration */
+    PasidTestDevTranslation dtlb[DTLB_SIZE];
+    unsigned int dtlb_next;
 
     uint16_t pri_cap;
 
@@ -234,6 +251,92 @@ static bool pasid_testdev_pri_enabled(PasidTestDev *d)
                                    PCI_PRI_CTRL) & PCI_PRI_CTRL_ENABLE);
 }
 
+static void pasid_testdev_dtlb_clear(PasidTestDev *d)
+{
+    memset(d->dtlb, 0, sizeof(d->dtlb));
+}
+
+static PasidTestDevTranslation *pasid_testdev_dtlb_find(PasidTestDev *d,
+                                                        hwaddr page)
+{
+    for (unsigned int i = 0; i < DTLB_SIZE; i++) {
+        PasidTestDevTranslation *t = &d->dtlb[i];
+
+        if (t->perm != IOMMU_NONE && t->page == page &&
+            t->pasid == d->pasid) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+/* What is kept is used, until it is invalidated or lacks the permission */
+static PasidTestDevTranslation *pasid_testdev_dtlb_get(PasidTestDev *d,
+                                                       hwaddr page, bool write)
+{
+    PasidTestDevTranslation *t = pasid_testdev_dtlb_find(d, page);
+    IOMMUAccessFlags need = write ? IOMMU_WO : IOMMU_RO;
+    IOMMUTLBEntry entry;
+
+    if (t && t->perm & need) {
+        return t;
+    }
+
+    entry = pci_ats_translate(PCI_DEVICE(d), d->pasid & PASID_VALID,
+                              d->pasid & PASID_VALUE, page, write,
+                              pasid_testdev_flags(d));
+    if (!t) {
+        t = &d->dtlb[d->dtlb_next++ % DTLB_SIZE];
+    }
+    *t = (PasidTestDevTranslation) {
+        .pasid = d->pasid,
+        .page = page,
+        .target = (entry.translated_addr & ~entry.addr_mask) |
+                  (page & entry.addr_mask),
+        .perm = entry.perm,
+    };
+    return t->perm & need ? t : NULL;
+}
+
+static void pasid_testdev_ats_invalidate(PCIDevice *pdev,
+                                         const PCIATSInvalidation *request)
+{
+    PasidTestDev *d = PASID_TESTDEV(pdev);
+
+    for (unsigned int i = 0; i < DTLB_SIZE; i++) {
+        PasidTestDevTranslation *t = &d->dtlb[i];
+
+        if (request->has_pasid != !!(t->pasid & PASID_VALID) ||
+            (request->has_pasid && !request->global &&
+             request->pasid != (t->pasid & PASID_VALUE)) ||
+            (t->page & ~request->mask) != request->addr) {
+            continue;
+        }
+        t->perm = IOMMU_NONE;
+    }
+}
+
+/*
+ * A request that says it is translated is not looked at by an IOMMU that gave
+ * the translation.
+ */
+static MemTxResult pasid_testdev_translated_request(PasidTestDev *d,
+                                                    dma_addr_t addr, void *buf,
+                                                    dma_addr_t len,
+                                                    DMADirection dir)
+{
+    PasidTestDevTranslation *t = pasid_testdev_dtlb_find(d, addr &
+                                                            DTLB_PAGE_MASK);
+    MemTxAttrs attrs = { .requester_id = pci_requester_id(PCI_DEVICE(d)) };
+
+    if (!t || !PCI_DEVICE(d)->bus_master_enable_region.enabled) {
+        return MEMTX_ERROR;
+    }
+    return dma_memory_rw(&address_space_memory,
+                         t->target | (addr & ~DTLB_PAGE_MASK), buf, len, dir,
+                         attrs);
+}
+
 static void pasid_testdev_log_response(PasidTestDev *d, uint16_t group,
                                        bool has_pasid, uint32_t pasid,
                                        uint8_t code)
@@ -319,11 +422,9 @@ static bool pasid_testdev_translated(PasidTestDev *d, bool write,
 {
     uint64_t page, last = d->addr + d->len - 1;
 
-    for (page = d->addr & ~(uint64_t)(PCIE_REQUEST_BOUNDARY - 1);
-         page <= last; page += PCIE_REQUEST_BOUNDARY) {
-        if (!pci_ats_translate(PCI_DEVICE(d), d->pasid & PASID_VALID,
-                               d->pasid & PASID_VALUE, page, write,
-                               pasid_testdev_flags(d))) {
+    for (page = d->addr & DTLB_PAGE_MASK; page <= last;
+         page += PCIE_REQUEST_BOUNDARY) {
+        if (!pasid_testdev_dtlb_get(d, page, write)) {
             *missing = page;
             return false;
         }
@@ -334,19 +435,23 @@ static bool pasid_testdev_translated(PasidTestDev *d, bool write,
     return true;
 }
 
-static uint32_t pasid_testdev_move(PasidTestDev *d, bool write);
+static uint32_t pasid_testdev_move(PasidTestDev *d, bool write,
+                                   bool translated);
 
 /* An answer has come to the command that waits */
 static uint32_t pasid_testdev_resume(PasidTestDev *d, uint32_t cmd, int code)
 {
     uint64_t missing;
 
+    if (!pasid_testdev_ats_enabled(d)) {
+        return RESULT_NO_PRI;
+    }
     switch (code) {
     case PCI_PAGE_RESPONSE_SUCCESS:
         if (!pasid_testdev_translated(d, cmd == CMD_ATS_WRITE, &missing)) {
             return RESULT_STILL_NO_PAGE;
         }
-        return pasid_testdev_move(d, cmd == CMD_ATS_WRITE);
+        return pasid_testdev_move(d, cmd == CMD_ATS_WRITE, true);
     case PCI_PAGE_RESPONSE_INVALID:
         return RESULT_INVALID;
     default:
@@ -364,7 +469,7 @@ static uint32_t pasid_testdev_ats_transfer(PasidTestDev *d, uint32_t cmd)
         return RESULT_NO_PRI;
     }
     if (pasid_testdev_translated(d, write, &missing)) {
-        return pasid_testdev_move(d, write);
+        return pasid_testdev_move(d, write, true);
     }
     if (!pasid_testdev_pri_enabled(d)) {
         return RESULT_NO_PRI;
@@ -399,11 +504,12 @@ static uint32_t pasid_testdev_transfer(PasidTestDev *d, uint32_t cmd)
     case CMD_ATS_WRITE:
         return pasid_testdev_ats_transfer(d, cmd);
     default:
-        return pasid_testdev_move(d, cmd == CMD_WRITE);
+        return pasid_testdev_move(d, cmd == CMD_WRITE, false);
     }
 }
 
-static uint32_t pasid_testdev_move(PasidTestDev *d, bool write)
+static uint32_t pasid_testdev_move(PasidTestDev *d, bool write,
+                                   bool translated)
 {
     g_autofree uint8_t *bounce = NULL;
     uint64_t addr = d->addr;
@@ -422,9 +528,10 @@ static uint32_t pasid_testdev_move(PasidTestDev *d, bool write)
                              at % PCIE_REQUEST_BOUNDARY);
         MemTxResult res;
 
-        res = pasid_testdev_request(d, at, bounce + d->done, chunk,
-                                    write ? DMA_DIRECTION_FROM_DEVICE :
-                                            DMA_DIRECTION_TO_DEVICE);
+        res = (translated ? pasid_testdev_translated_request :
+                            pasid_testdev_request)
+              (d, at, bounce + d->done, chunk,
+               write ? DMA_DIRECTION_FROM_DEVICE : DMA_DIRECTION_TO_DEVICE);
         if (res != MEMTX_OK) {
             return RESULT_FAULT;
         }
@@ -684,6 +791,10 @@ static void pasid_testdev_config_write(PCIDevice *pdev, uint32_t addr,
     pci_default_write_config(pdev, addr, val, len);
     pcie_cap_flr_write_config(pdev, addr, val, len);
 
+    if (!pasid_testdev_ats_enabled(d)) {
+        pasid_testdev_dtlb_clear(d);
+    }
+
     if (!d->pri || !ranges_overlap(addr, len, d->pri_cap + PCI_PRI_CTRL, 2)) {
         return;
     }
@@ -759,6 +870,7 @@ static void pasid_testdev_reset_hold(Object *obj, ResetType type)
     if (d->ats) {
         pci_set_word(pdev->config + pdev->exp.ats_cap + PCI_ATS_CTRL, 0);
     }
+    pasid_testdev_dtlb_clear(d);
     pasid_testdev_pri_reset(d);
 }
 
@@ -900,6 +1012,7 @@ static void pasid_testdev_class_init(ObjectClass *klass, void *data)
     PCIPRIDeviceClass *pri = PCI_PRI_DEVICE_CLASS(klass);
 
     pri->page_response = pasid_testdev_page_response;
+    pri->ats_invalidate = pasid_testdev_ats_invalidate;
     k->realize = pasid_testdev_realize;
     k->exit = pasid_testdev_exit;
     k->config_write = pasid_testdev_config_write;

@@ -289,6 +289,82 @@ static void test_modes_upper_half(void)
     fixture_free(f);
 }
 
+/* Put one table more on top of @t, in which nothing is mapped but at @addr */
+static uint64_t top_of_five(VTDTable *t, uint64_t addr)
+{
+    uint64_t top = vtd_alloc(t->v);
+    uint64_t entry = top + extract64(addr, 48, 9) * 8;
+
+    if (t->nest) {
+        vtd_map(t->nest, vtd_gpa(top), top, LEVEL_4K);
+    }
+    vtd_put(t->v, entry, (t->nest ? vtd_gpa(t->root) : t->root) | FS_ALL);
+    return entry;
+}
+
+/* Five levels beside four, each with the addresses that it has */
+static void test_modes_five_levels(void)
+{
+    const uint64_t wide[] = { 0x00ab000000000000ULL | IOVA,
+                              0xff54000000000000ULL | IOVA };
+    Fixture *f;
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(wide); i++) {
+        VTDPasidEntry first, nested;
+        uint64_t top_first, top_nested;
+
+        f = fixture_new_with_args(VTD_NESTING_OPTS ",x-fs5lp=on", NULL);
+        g_assert_true(f->v->cap & CAP_FS5LP);
+        /* Four levels are as they were */
+        fixture_check(f);
+        vtd_read_faults(f->v, NESTED, wide[i], FR_NONCANONICAL);
+
+        top_first = top_of_five(f->fs, wide[i]);
+        top_nested = top_of_five(f->nfs, wide[i]);
+        first = vtd_pe_first(f->fs, DID_FIRST);
+        first.q[2] = (top_first & ~0xfffULL) | PE2_FSPM(1);
+        nested = vtd_pe_nested(f->nfs, DID_NESTED);
+        nested.q[2] = vtd_gpa(top_nested & ~0xfffULL) | PE2_FSPM(1);
+        vtd_set_pasid(f->v, P_FIRST, first);
+        vtd_set_pasid(f->v, P_NESTED, nested);
+        vtd_inv_all(f->v);
+
+        vtd_reads(f->v, FIRST, wide[i], PAGE(D_FIRST));
+        vtd_writes(f->v, FIRST, wide[i], PAGE(D_FIRST));
+        vtd_reads(f->v, NESTED, wide[i], PAGE(D_NESTED));
+        vtd_writes(f->v, NESTED, wide[i], PAGE(D_NESTED));
+        vtd_bits(f->v, top_nested, FS_A | FS_D, FS_A);
+        vtd_reads(f->v, SECOND, IOVA_SECOND, PAGE(D_SECOND));
+        /* The entry for the lower addresses is not there */
+        vtd_read_faults(f->v, NESTED, IOVA, FR_FS_P);
+        /* Bits 63 to 56 are the same */
+        vtd_read_faults(f->v, NESTED, wide[i] ^ BIT_ULL(57), FR_NONCANONICAL);
+        vtd_read_faults(f->v, NESTED, wide[i] ^ BIT_ULL(63), FR_NONCANONICAL);
+
+        /* No page is that large */
+        vtd_or(f->v, top_nested, FS_PS);
+        vtd_inv_all(f->v);
+        vtd_read_faults(f->v, NESTED, wide[i], FR_FS_RSVD);
+        vtd_clear(f->v, top_nested, FS_PS);
+        vtd_inv_all(f->v);
+        vtd_reads(f->v, NESTED, wide[i], PAGE(D_NESTED));
+
+        /* An invalidation by address knows the upper bits */
+        remap(f->v, f->nfs_leaf, GPA(D_NESTED + ALT));
+        vtd_map(f->ss, GPA(D_NESTED + ALT), PAGE(D_NESTED + ALT), LEVEL_4K);
+        vtd_inv_piotlb(f->v, PIOTLB_PAGE, DID_NESTED, P_NESTED, IOVA, 0);
+        vtd_reads(f->v, NESTED, wide[i], PAGE(D_NESTED));
+        vtd_inv_piotlb(f->v, PIOTLB_PAGE, DID_NESTED, P_NESTED, wide[i], 0);
+        vtd_reads(f->v, NESTED, wide[i], PAGE(D_NESTED + ALT));
+        fixture_free(f);
+    }
+
+    f = fixture_new();
+    g_assert_false(f->v->cap & CAP_FS5LP);
+    fixture_free(f);
+}
+
 /*
  * Page sizes
  */
@@ -2324,6 +2400,7 @@ int main(int argc, char **argv)
     qtest_add_func("/vtd/modes/leave-pass-through",
                    test_modes_leave_pass_through);
     qtest_add_func("/vtd/modes/upper-half", test_modes_upper_half);
+    qtest_add_func("/vtd/modes/five-levels", test_modes_five_levels);
 
     for (fs = LEVEL_4K; fs <= LEVEL_1G; fs++) {
         g_autofree char *path = g_strdup_printf("/vtd/pages/one-stage/%s",

@@ -214,6 +214,36 @@ static uint32_t wait_result(Fixture *f)
     return result;
 }
 
+#define INV_DTLB                0x3
+#define INV_PASID_DTLB          0x8
+
+/* What a device keeps of the translations without PASID */
+static void inv_dtlb(Fixture *f, uint64_t addr, bool size)
+{
+    g_assert_true(vtd_submit(f->v, INV_DTLB | ((uint64_t)f->v->sid << 32),
+                             addr | size, 0, 0));
+}
+
+/* And of those with */
+static void inv_pasid_dtlb(Fixture *f, uint32_t pasid, uint64_t addr, bool size,
+                           bool global)
+{
+    g_assert_true(vtd_submit(f->v, INV_PASID_DTLB |
+                             ((uint64_t)f->v->sid << 16) |
+                             ((uint64_t)pasid << 32),
+                             addr | (size ? BIT_ULL(11) : 0) | global, 0, 0));
+}
+
+#define ALL                     0x7ffffffffffff000ULL
+
+/* All that the IOMMU and the device have of anything */
+static void inv_everything(Fixture *f)
+{
+    vtd_inv_all(f->v);
+    inv_dtlb(f, ALL, true);
+    inv_pasid_dtlb(f, 0, ALL, true, true);
+}
+
 static void no_fault(Fixture *f)
 {
     VTDFault fault;
@@ -669,7 +699,7 @@ static void test_ats_permission(void)
 
     /* DTE: a translation request is not supported then, and no fault */
     vtd_clear(f->v, f->v->ctx, CTX_DTE);
-    vtd_inv_all(f->v);
+    inv_everything(f);
     g_assert_cmphex(vtd_dma(f->v, CMD_ATS_READ, NESTED, IOVA, 8), ==,
                     RESULT_PENDING);
     g_assert_true(respond(f, NESTED, 0, RESP_SUCCESS));
@@ -680,11 +710,128 @@ static void test_ats_permission(void)
     /* What software got wrong is a fault for translation requests as well */
     vtd_or(f->v, f->v->ctx, CTX_DTE);
     vtd_set_pasid(f->v, P_NESTED, (VTDPasidEntry) {});
-    vtd_inv_all(f->v);
+    inv_everything(f);
     g_assert_cmphex(vtd_dma(f->v, CMD_ATS_READ, NESTED, IOVA, 8), ==,
                     RESULT_PENDING);
     g_assert_true(vtd_take_fault(f->v, &fault));
     g_assert_cmphex(fault.reason, ==, FR_PE_P);
+    fixture_free(f);
+}
+
+#define OTHER                   (PAGE + 0x1000)
+
+/* Which of the two pages does the device reach at IOVA? */
+static int reaches(Fixture *f, uint32_t req, uint64_t addr)
+{
+    uint32_t got;
+
+    vtd_put(f->v, PAGE, 1);
+    vtd_put(f->v, OTHER, 2);
+    g_assert_cmphex(vtd_dma(f->v, CMD_ATS_READ, req, addr, 8), ==,
+                    TESTDEV_DONE_OK);
+    got = vtd_testdev_readl(f->v, TESTDEV_BUF);
+    g_assert_cmphex(vtd_dma(f->v, CMD_ATS_WRITE, req, addr, 8), ==,
+                    TESTDEV_DONE_OK);
+    g_assert_cmphex(vtd_get(f->v, got == 1 ? PAGE : OTHER), ==, got);
+    return got;
+}
+
+/*
+ * Let the device keep a translation of the page, and move the page.  The IOMMU
+ * knows that, the device does not.
+ */
+static void keep(Fixture *f, uint32_t req)
+{
+    vtd_put(f->v, f->leaf, vtd_gpa(PAGE) | FS_ALL);
+    inv_everything(f);
+    g_assert_cmpint(reaches(f, req, IOVA), ==, 1);
+    vtd_put(f->v, f->leaf, vtd_gpa(OTHER) | FS_ALL);
+    vtd_inv_all(f->v);
+    g_assert_cmpint(reaches(f, req, IOVA), ==, 1);
+}
+
+/* A translation stays until it is invalidated: that one and no other */
+static void test_ats_kept(void)
+{
+    Fixture *f = fixture_new();
+
+    vtd_map(f->ss, vtd_gpa(OTHER), OTHER, LEVEL_4K);
+
+    /* With PASID */
+    keep(f, NESTED);
+    inv_dtlb(f, ALL, true);
+    inv_pasid_dtlb(f, P_NESTED + 1, ALL, true, false);
+    inv_pasid_dtlb(f, P_NESTED, IOVA + 0x1000, false, false);
+    inv_pasid_dtlb(f, P_NESTED, IOVA - 0x1000, false, false);
+    /* 16 KiB, beside it: IOVA is the second page of four */
+    inv_pasid_dtlb(f, P_NESTED, (IOVA & ~0x3fffULL) + 0x5000, true, false);
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 1);
+    inv_pasid_dtlb(f, P_NESTED, IOVA, false, false);
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
+    keep(f, NESTED);
+    inv_pasid_dtlb(f, P_NESTED, (IOVA & ~0x3fffULL) + 0x1000, true, false);
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
+    keep(f, NESTED);
+    inv_pasid_dtlb(f, P_NESTED, ALL, true, false);
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
+    keep(f, NESTED);
+    inv_pasid_dtlb(f, 0, IOVA, false, true);
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
+
+    /* Without */
+    keep(f, REQ_RID);
+    inv_pasid_dtlb(f, 0, ALL, true, true);
+    inv_pasid_dtlb(f, 0, ALL, true, false);
+    inv_dtlb(f, IOVA + 0x1000, false);
+    g_assert_cmpint(reaches(f, REQ_RID, IOVA), ==, 1);
+    inv_dtlb(f, IOVA, false);
+    g_assert_cmpint(reaches(f, REQ_RID, IOVA), ==, 2);
+    keep(f, REQ_RID);
+    inv_dtlb(f, ALL, true);
+    g_assert_cmpint(reaches(f, REQ_RID, IOVA), ==, 2);
+
+    /* Another function's is not this one's */
+    keep(f, NESTED);
+    f->v->sid++;
+    inv_pasid_dtlb(f, P_NESTED, ALL, true, false);
+    f->v->sid--;
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 1);
+    no_fault(f);
+    fixture_free(f);
+}
+
+/* What empties the device's cache without an invalidation */
+static void test_ats_forgotten(void)
+{
+    Fixture *f = fixture_new();
+    VTDFault fault;
+
+    vtd_map(f->ss, vtd_gpa(OTHER), OTHER, LEVEL_4K);
+    keep(f, NESTED);
+    ext_write(f, f->ats + PCI_ATS_CTRL, 0);
+    ext_write(f, f->ats + PCI_ATS_CTRL, PCI_ATS_CTRL_ENABLE);
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
+
+    /* A permission that is missing: it asks again, and gets the rest as well */
+    vtd_put(f->v, f->leaf, (vtd_gpa(PAGE) | FS_ALL) & ~FS_RW);
+    inv_everything(f);
+    g_assert_cmphex(vtd_dma(f->v, CMD_ATS_READ, NESTED, IOVA, 8), ==,
+                    TESTDEV_DONE_OK);
+    vtd_put(f->v, f->leaf, vtd_gpa(OTHER) | FS_ALL);
+    vtd_inv_all(f->v);
+    g_assert_cmphex(vtd_dma(f->v, CMD_ATS_WRITE, NESTED, IOVA, 8), ==,
+                    TESTDEV_DONE_OK);
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
+
+    /* ATS goes off while it waits */
+    vtd_put(f->v, f->leaf, 0);
+    inv_everything(f);
+    g_assert_cmphex(vtd_dma(f->v, CMD_ATS_READ, NESTED, IOVA, 8), ==,
+                    RESULT_PENDING);
+    ext_write(f, f->ats + PCI_ATS_CTRL, 0);
+    g_assert_true(respond(f, NESTED, 0, RESP_SUCCESS));
+    g_assert_cmphex(wait_result(f), ==, RESULT_NO_PRI);
+    g_assert_false(vtd_take_fault(f->v, &fault));
     fixture_free(f);
 }
 
@@ -735,6 +882,8 @@ int main(int argc, char **argv)
     qtest_add_func("/vtd-prq/ats/meant", test_ats_meant);
     qtest_add_func("/vtd-prq/ats/refused", test_ats_refused);
     qtest_add_func("/vtd-prq/ats/permission", test_ats_permission);
+    qtest_add_func("/vtd-prq/ats/kept", test_ats_kept);
+    qtest_add_func("/vtd-prq/ats/forgotten", test_ats_forgotten);
     qtest_add_func("/vtd-prq/reset", test_reset);
     return g_test_run();
 }

@@ -74,10 +74,31 @@ typedef enum PCIPageRequestResult {
     PCI_PAGE_REQUEST_INVALID,   /* Not allowed: a last one is answered so */
 } PCIPageRequestResult;
 
+/**
+ * struct PCIATSInvalidation: an Invalidate Request Message
+ *
+ * @has_pasid: whether it is about translations with a PASID; else those without
+ *
+ * @global: about those with any PASID
+ *
+ * @pasid: the PASID, if @has_pasid and not @global
+ *
+ * @addr: first address of the range
+ *
+ * @mask: size of the range less one
+ */
+typedef struct PCIATSInvalidation {
+    bool has_pasid;
+    bool global;
+    uint32_t pasid;
+    hwaddr addr;
+    hwaddr mask;
+} PCIATSInvalidation;
+
 /*
- * Interface of functions that send page requests: how the answers reach them.
- * An answer to a group that the function doesn't know is the function's to
- * ignore, since software writes it.
+ * Interface of functions that keep translations (ATS) or send page requests
+ * (PRI): how software's messages reach them.  An answer to a group that the
+ * function doesn't know is the function's to ignore, since software writes it.
  */
 #define INTERFACE_PCI_PRI_DEVICE "pci-pri-device"
 typedef struct PCIPRIDeviceClass PCIPRIDeviceClass;
@@ -88,6 +109,8 @@ struct PCIPRIDeviceClass {
     InterfaceClass parent_class;
 
     void (*page_response)(PCIDevice *dev, const PCIPageResponse *response);
+    /* Called while the IOMMU works through its queue, like @page_response */
+    void (*ats_invalidate)(PCIDevice *dev, const PCIATSInvalidation *request);
 };
 
 /**
@@ -172,7 +195,7 @@ MemTxResult pci_dma_rw_pasid(PCIDevice *dev, uint32_t pasid, dma_addr_t addr,
                              PCIPASIDFlags flags);
 
 /**
- * pci_ats_translate: Ask whether an address can be used
+ * pci_ats_translate: Ask for a translation
  *
  * @dev: #PCIDevice that asks.  Whether the guest has enabled its ATS
  *       capability, and what the prefix needs, is for the device to check.
@@ -182,11 +205,13 @@ MemTxResult pci_dma_rw_pasid(PCIDevice *dev, uint32_t pasid, dma_addr_t addr,
  * @is_write: whether permission to write is wanted
  * @flags: the other bits of the prefix
  *
- * Returns: whether a request for that address would go through.  The device
- * may then make it untranslated.
+ * Returns: the translation, with the permissions that it has.  The device may
+ * keep it until &PCIPRIDeviceClass.ats_invalidate says otherwise, and as long as
+ * its ATS capability is enabled.
  */
-bool pci_ats_translate(PCIDevice *dev, bool has_pasid, uint32_t pasid,
-                       dma_addr_t addr, bool is_write, PCIPASIDFlags flags);
+IOMMUTLBEntry pci_ats_translate(PCIDevice *dev, bool has_pasid, uint32_t pasid,
+                                dma_addr_t addr, bool is_write,
+                                PCIPASIDFlags flags);
 
 /**
  * pci_page_request: Send a Page Request Message

@@ -79,6 +79,7 @@ static_assert(sizeof(off_t) == 8, "build with -D_FILE_OFFSET_BITS=64");
 #define TESTDEV_PASID_OFF	4
 #define TESTDEV_INVALID		6
 #define TESTDEV_FAILURE		7
+#define TESTDEV_NO_PRI		8
 #define TESTDEV_PENDING		0xfffffffe
 
 /**
@@ -86,11 +87,14 @@ static_assert(sizeof(off_t) == 8, "build with -D_FILE_OFFSET_BITS=64");
  * @fd: VFIO's device; not closed here
  * @bar: offset of BAR 0 in @fd
  * @cfg: offset of configuration space in @fd
+ * @ats: whether testdev_read() and testdev_write() ask for translations, and
+ *	let the device keep them
  */
 struct testdev {
 	int fd;
 	off_t bar;
 	off_t cfg;
+	int ats;
 };
 
 static inline int testdev_sysfs(char *path, const char *bdf, const char *attr)
@@ -337,6 +341,22 @@ static inline int testdev_command(struct testdev *td, __u32 cmd, __u32 pasid,
 	return result;
 }
 
+/* Without page requests, being refused a translation is the end of it. */
+static inline int testdev_transfer(struct testdev *td, int write, __u32 pasid,
+				   __u64 addr, __u32 len)
+{
+	int rc;
+
+	if (!td->ats)
+		return testdev_command(td, write ? TESTDEV_CMD_WRITE :
+						   TESTDEV_CMD_READ,
+				       pasid, addr, len);
+	rc = testdev_command(td, write ? TESTDEV_CMD_ATS_WRITE :
+					 TESTDEV_CMD_ATS_READ,
+			     pasid, addr, len);
+	return rc == TESTDEV_NO_PRI ? TESTDEV_FAULT : rc;
+}
+
 /* The buffer takes accesses of 4 and 8 bytes only. */
 static inline size_t testdev_buf_size(__u32 len)
 {
@@ -359,7 +379,7 @@ static inline int testdev_read(struct testdev *td, __u32 pasid, __u64 addr,
 	__u8 room[TESTDEV_BUF_SIZE];
 	int rc;
 
-	rc = testdev_command(td, TESTDEV_CMD_READ, pasid, addr, len);
+	rc = testdev_transfer(td, 0, pasid, addr, len);
 	if (rc != TESTDEV_DONE)
 		return rc;
 	if (testdev_get(td, TESTDEV_REG_BUF, room, testdev_buf_size(len)))
@@ -377,7 +397,7 @@ static inline int testdev_write(struct testdev *td, __u32 pasid, __u64 addr,
 	memcpy(room, buf, len < sizeof(room) ? len : sizeof(room));
 	if (testdev_put(td, TESTDEV_REG_BUF, room, testdev_buf_size(len)))
 		return -EIO;
-	return testdev_command(td, TESTDEV_CMD_WRITE, pasid, addr, len);
+	return testdev_transfer(td, 1, pasid, addr, len);
 }
 
 #endif /* _SELFTESTS_IOMMU_UAPI_TESTDEV_H */

@@ -353,6 +353,7 @@ FIXTURE_SETUP(nesting)
 	if (!(n->caps.features & IOMMU_UAPI_FEAT_HOST_PASID))
 		SKIP(return, "no PASIDs for this device");
 
+	n->td.ats = variant->nth;
 	ASSERT_OK(gmem_init(&n->mem, GUEST_BASE, GUEST_SIZE));
 	ASSERT_OK(nest_map(n->container, n->mem.base, GUEST_BASE, GUEST_SIZE,
 			   VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE));
@@ -965,6 +966,57 @@ TEST_F(nesting, bind_table_address)
 	expect_clean(_metadata, self);
 }
 
+/* Five levels, where the host has them; four next to them know four */
+TEST_F(nesting, five_levels)
+{
+	const __u64 wide = GUEST_VA | 1ULL << 52;
+	const __u64 high = GUEST_VA | 0xfff0ULL << 48;
+	struct nest *n = &self->n;
+	struct bind_arg arg;
+	__u64 top, *e;
+	int i;
+
+	top = gmem_alloc(&n->mem, PGT_4K, PGT_4K);
+	ASSERT_NE(0, top);
+	e = gmem_ptr(&n->mem, top);
+	e[(wide >> 48) & 511] = self->pt.root | PGT_RW;
+	e[(high >> 48) & 511] = self->pt.root | PGT_RW;
+	bind_init(&arg, n, self->pasid, top);
+	arg.data.addr_width = 57;
+	if (n->caps.addr_width < 57) {
+		EXPECT_ERR(EOPNOTSUPP, do_bind(n, &arg));
+		expect_unchanged(_metadata, self);
+		return;
+	}
+
+	ASSERT_OK(do_bind(n, &arg));
+	EXPECT_OK(works(n, self->pasid, wide, self->page[0]));
+	EXPECT_OK(works(n, self->pasid, high + PGT_4K, self->page[1]));
+	/* Only what the top table leads to */
+	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
+	/* Bits 63 to 56 of an address are the same. */
+	for (i = 57; i < 64; i++) {
+		EXPECT_TRUE(blocked(n, self->pasid, wide ^ 1ULL << i));
+		EXPECT_ERR(EINVAL, invalidate_addr(n, self->pasid,
+						   wide ^ 1ULL << i, 1));
+	}
+	pgt_unmap(&self->pt, GUEST_VA);
+	ASSERT_OK(invalidate_addr(n, self->pasid, wide, 1));
+	EXPECT_TRUE(blocked(n, self->pasid, wide));
+	pgt_unmap(&self->pt, GUEST_VA + PGT_4K);
+	ASSERT_OK(invalidate_addr(n, self->pasid, high, 2));
+	EXPECT_TRUE(blocked(n, self->pasid, high + PGT_4K));
+	EXPECT_OK(unbind(n, self->pasid));
+
+	/* The host could, but this table was not bound so. */
+	ASSERT_OK(pgt_map(&self->pt, GUEST_VA, self->page[0], PGT_4K, PGT_RW));
+	ASSERT_OK(bind_table(n, self->pasid, self->pt.root));
+	EXPECT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_TRUE(blocked(n, self->pasid, wide));
+	EXPECT_ERR(EINVAL, invalidate_addr(n, self->pasid, wide, 1));
+	EXPECT_OK(unbind(n, self->pasid));
+}
+
 /* A table where there is no memory binds, and only its own DMA fails */
 TEST_F(nesting, bind_table_nowhere)
 {
@@ -1246,6 +1298,7 @@ FIXTURE_SETUP(inv)
 	    !(n->caps.features & IOMMU_UAPI_FEAT_INVALIDATE))
 		SKIP(return, "no PASIDs for this device, or no invalidation");
 
+	n->td.ats = variant->nth;
 	ASSERT_OK(gmem_init(&n->mem, GUEST_BASE, GUEST_SIZE));
 	ASSERT_OK(nest_map(n->container, n->mem.base, GUEST_BASE, GUEST_SIZE,
 			   VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE));
@@ -1299,6 +1352,61 @@ TEST_F(inv, unmap_then_fault)
 	TH_LOG("%d of 3 were stale before", stale);
 	/* Its neighbours were not hurt. */
 	EXPECT_OK(works(&self->n, self->pasid, va + PGT_4K, self->page[0]));
+}
+
+/* The same for requests without PASID */
+TEST_F(inv, no_pasid)
+{
+	struct nest *n = &self->n;
+	__u64 va, got, *mem = gmem_ptr(&n->mem, self->page[0]);
+	int by;
+
+	ASSERT_OK(bind_table(n, 0, self->pt.root));
+	*mem = 0x1234;
+	for (by = 0; by < 2; by++) {
+		va = GUEST_VA + by * PGT_4K;
+		ASSERT_OK(testdev_read(&n->td, TESTDEV_NO_PASID, va, &got, 8));
+		EXPECT_EQ(0x1234, got);
+		pgt_unmap(&self->pt, va);
+		ASSERT_OK(by ? invalidate_pasid(n, 0) :
+			       invalidate_addr(n, 0, va, 1));
+		EXPECT_EQ(TESTDEV_FAULT,
+			  testdev_read(&n->td, TESTDEV_NO_PASID, va, &got, 8));
+		/* The table has two users, each with caches of its own. */
+		ASSERT_OK(invalidate_addr(n, self->pasid, va, 1));
+		EXPECT_TRUE(blocked(n, self->pasid, va));
+	}
+	ASSERT_OK(testdev_read(&n->td, TESTDEV_NO_PASID, va + PGT_4K, &got, 8));
+	ASSERT_OK(unbind(n, 0));
+	EXPECT_EQ(TESTDEV_FAULT,
+		  testdev_read(&n->td, TESTDEV_NO_PASID, va + PGT_4K, &got, 8));
+	EXPECT_OK(works(n, self->pasid, va + PGT_4K, self->page[0]));
+}
+
+/* Only what the device keeps: not what the IOMMU has cached */
+TEST_F(inv, device_alone)
+{
+	struct nest *n = &self->n;
+	static struct inv_arg arg;
+	__u64 got;
+
+	if (!(n->caps.inv_dev_iotlb & 1 << IOMMU_UAPI_GRANU_ADDR)) {
+		EXPECT_FALSE(variant->nth);
+		return;
+	}
+	ASSERT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
+	inv_init(&arg, 1);
+	inv_addr(&arg.entry[0], n, self->pasid, GUEST_VA, 1);
+	arg.entry[0].cache = IOMMU_UAPI_CACHE_DEV_IOTLB;
+	ASSERT_OK(do_inv(n, &arg));
+	/* The device asks the IOMMU again, which has what it had. */
+	EXPECT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
+	prime(n, &self->pt, self->pasid, GUEST_VA);
+	ASSERT_OK(do_inv(n, &arg));
+	TH_LOG("afterwards the IOMMU %s it", dev_read(n, self->pasid, GUEST_VA,
+						      &got) ? "had forgotten" : "knew");
+	ASSERT_OK(invalidate_addr(n, self->pasid, GUEST_VA, 1));
+	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
 }
 
 /* Another page at the same address */
