@@ -19,6 +19,9 @@
 /* What the kernel allows a device to have outstanding */
 #define OUTSTANDING	32
 
+/* What the kernel keeps of groups whose last request has not come */
+#define PARTIAL		512
+
 /* A group of its own */
 #define ONE_REQUEST	(TESTDEV_PRREQ_READ | TESTDEV_PRREQ_LAST)
 
@@ -631,6 +634,43 @@ TEST_F_TIMEOUT(page_request, flood, SLOW)
 	EXPECT_OK(respond(self->fd, req, IOMMU_UAPI_RESP_SUCCESS));
 }
 
+/* How many records does a group of two have? */
+static int group_of_two(struct nest *n, int fd, __u32 tag)
+{
+	struct iommu_uapi_page_request req[2];
+	int len;
+
+	if (start(n, TESTDEV_CMD_REQUEST, tag, TESTDEV_PRREQ_READ | 6, 1,
+		  GUEST_VA) ||
+	    request(n, tag, 6) || wait_readable(fd))
+		return -EIO;
+	len = read(fd, req, sizeof(req));
+	if (len <= 0 || respond(fd, &req[0], IOMMU_UAPI_RESP_SUCCESS))
+		return -EIO;
+	return len / sizeof(req[0]);
+}
+
+/* R57: what waits for the last of its group is bounded too */
+TEST_F(page_request, partial)
+{
+	struct nest *n = &self->r.n;
+	__u32 waiting, overflows, timeouts;
+
+	ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag,
+			   TESTDEV_PRREQ_READ | 5, PARTIAL - 1, GUEST_VA));
+	EXPECT_EQ(2, group_of_two(n, self->fd, self->tag));
+	ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag,
+			   TESTDEV_PRREQ_READ | 5, 1, GUEST_VA));
+	/* No room for the first, and the last is a group all the same. */
+	EXPECT_EQ(1, group_of_two(n, self->fd, self->tag));
+	ASSERT_EQ(0, request(n, self->tag, 5));
+	EXPECT_EQ(3, wait_answers(n, 3));
+	EXPECT_EQ(CODE_INVALID, answer(n, 2, TESTDEV_REG_PRCODE));
+	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
+	EXPECT_EQ(1, overflows);
+	EXPECT_EQ(2, group_of_two(n, self->fd, self->tag));
+}
+
 struct reader {
 	int fd;
 	__u32 seen[512];
@@ -887,6 +927,71 @@ TEST_F_TIMEOUT(page_request, storm, SLOW)
 	close(n->td.fd);
 	ASSERT_OK(xioctl(n->group, VFIO_GROUP_UNSET_CONTAINER, NULL));
 	ASSERT_OK(pthread_join(thread, NULL));
+}
+
+struct unbinder {
+	struct nest *n;
+	__u32 pasid;
+	__u64 root;
+	__u32 sent;
+	int rc;
+};
+
+static void *request_and_unbind(void *data)
+{
+	struct unbinder *u = data;
+	int i;
+
+	for (i = 0; i < 150 && !u->rc; i++) {
+		u->rc = start(u->n, TESTDEV_CMD_REQUEST, TESTDEV_PASID(u->pasid),
+			      ONE_REQUEST, OUTSTANDING / 2, GUEST_VA);
+		u->sent += OUTSTANDING / 2;
+		if (!u->rc)
+			u->rc = unbind(u->n, u->pasid);
+		if (!u->rc)
+			u->rc = bind_requests(u->n, u->pasid, u->root);
+	}
+	return NULL;
+}
+
+/* Two containers end bindings at once, and wait for the same hardware queue */
+TEST_F_TIMEOUT(page_request, unbind_two, SLOW)
+{
+	struct requester other = {};
+	struct unbinder u[2] = {
+		{ .n = &self->r.n, .pasid = self->r.pasid, .root = self->r.pt.root },
+		{ .n = &other.n },
+	};
+	pthread_t thread[2];
+	int i, fd;
+
+	if (!variant->with_pasid) {
+		ASSERT_OK(pasid_alloc(self->r.n.container, 1,
+				      pasid_last(&self->r.n), &u[0].pasid));
+		ASSERT_OK(bind_requests(&self->r.n, u[0].pasid, u[0].root));
+	}
+	i = nest_open(&other.n, 2, 1, VFIO_TYPE1_NESTING_IOMMU);
+	if (i == -ENODEV)
+		SKIP(return, "needs a third device");
+	ASSERT_OK(i);
+	ASSERT_OK(requester_init(&other, GUEST_BASE));
+	ASSERT_OK(pasid_alloc(other.n.container, 1, pasid_last(&other.n),
+			      &u[1].pasid));
+	u[1].root = other.pt.root;
+	fd = fault_fd(other.n.container, IOMMU_UAPI_VERSION);
+	ASSERT_LE(0, fd);
+	ASSERT_OK(bind_requests(&other.n, u[1].pasid, u[1].root));
+
+	for (i = 0; i < 2; i++)
+		ASSERT_OK(pthread_create(&thread[i], NULL, request_and_unbind,
+					 &u[i]));
+	for (i = 0; i < 2; i++) {
+		ASSERT_OK(pthread_join(thread[i], NULL));
+		EXPECT_OK(u[i].rc);
+		EXPECT_EQ(u[i].sent, wait_answers(u[i].n, u[i].sent));
+	}
+	close(fd);
+	nest_close(&other.n);
 }
 
 /* Two devices, the same PASID and group index: a cookie tells them apart */
