@@ -329,7 +329,7 @@ static MemTxResult pasid_testdev_translated_request(PasidTestDev *d,
                                                             DTLB_PAGE_MASK);
     MemTxAttrs attrs = { .requester_id = pci_requester_id(PCI_DEVICE(d)) };
 
-    if (!t || !PCI_DEVICE(d)->bus_master_enable_region.enabled) {
+    if (!t) {
         return MEMTX_ERROR;
     }
     return dma_memory_rw(&address_space_memory,

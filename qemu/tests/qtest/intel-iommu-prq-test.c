@@ -766,6 +766,9 @@ static void test_ats_kept(void)
     /* 16 KiB, beside it: IOVA is the second page of four */
     inv_pasid_dtlb(f, P_NESTED, (IOVA & ~0x3fffULL) + 0x5000, true, false);
     g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 1);
+    /* What was asked for with the PASID is not used without */
+    g_assert_cmpint(reaches(f, REQ_RID, IOVA), ==, 2);
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 1);
     inv_pasid_dtlb(f, P_NESTED, IOVA, false, false);
     g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
     keep(f, NESTED);
@@ -804,12 +807,24 @@ static void test_ats_kept(void)
 static void test_ats_forgotten(void)
 {
     Fixture *f = fixture_new();
-    VTDFault fault;
+    int i;
 
     vtd_map(f->ss, vtd_gpa(OTHER), OTHER, LEVEL_4K);
     keep(f, NESTED);
     ext_write(f, f->ats + PCI_ATS_CTRL, 0);
     ext_write(f, f->ats + PCI_ATS_CTRL, PCI_ATS_CTRL_ENABLE);
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
+
+    /* The oldest of 65; of 64 it is still there */
+    keep(f, NESTED);
+    for (i = 1; i <= 64; i++) {
+        vtd_map(f->fs, IOVA + i * 0x1000, vtd_gpa(PAGE), LEVEL_4K);
+        if (i == 64) {
+            g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 1);
+        }
+        g_assert_cmphex(vtd_dma(f->v, CMD_ATS_READ, NESTED, IOVA + i * 0x1000,
+                                8), ==, TESTDEV_DONE_OK);
+    }
     g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
 
     /* A permission that is missing: it asks again, and gets the rest as well */
@@ -831,7 +846,7 @@ static void test_ats_forgotten(void)
     ext_write(f, f->ats + PCI_ATS_CTRL, 0);
     g_assert_true(respond(f, NESTED, 0, RESP_SUCCESS));
     g_assert_cmphex(wait_result(f), ==, RESULT_NO_PRI);
-    g_assert_false(vtd_take_fault(f->v, &fault));
+    no_fault(f);
     fixture_free(f);
 }
 
