@@ -149,8 +149,8 @@ static void faults_expire(struct work_struct *work)
 	list_for_each_entry_safe(waiting, tmp, &faults->groups, node) {
 		if (time_before(jiffies, waiting->deadline)) {
 			delay = waiting->deadline - jiffies;
-			queue_delayed_work(system_unbound_wq, &faults->expire,
-					   delay);
+			mod_delayed_work(system_unbound_wq, &faults->expire,
+					 delay);
 			break;
 		}
 		faults->timeouts++;
@@ -209,7 +209,10 @@ static int faults_take(struct iopf_group *group)
 	waiting->deadline = jiffies + delay;
 	list_add_tail(&waiting->node, &faults->groups);
 	WRITE_ONCE(faults->nr_new, faults->nr_new + 1);
-	if (!faults->nr_groups++)
+	/* Set for a group that is answered by now, it does no harm. */
+	if (!faults->nr_groups++ &&
+	    (!delayed_work_pending(&faults->expire) ||
+	     time_before(waiting->deadline, faults->expire.timer.expires)))
 		mod_delayed_work(system_unbound_wq, &faults->expire, delay);
 	wake_up_interruptible(&faults->wait);
 	mutex_unlock(&faults->lock);
