@@ -46,6 +46,7 @@ FIXTURE(oracle)
 FIXTURE_VARIANT(oracle)
 {
 	int nth;
+	/* Also means that the kernel has the fixes */
 	int cached;
 };
 
@@ -604,6 +605,26 @@ TEST_F(oracle, address_width)
 	EXPECT_READ_FAULTS(gpa);
 	ASSERT_EQ(0, attach(self->dev, self->nested));
 	EXPECT_READS(GVA, gpa, 64);
+}
+
+/*
+ * A table pointer that isn't aligned. 6.12 writes its low bits into the PASID
+ * entry, where they mean something else: here EAFE, which this hardware hasn't.
+ */
+TEST_F(oracle, pointer_bits)
+{
+	__u64 gpa = MAP_PAGE(GVA, PGT_4K, PGT_RW);
+	__u32 hwpt;
+
+	ASSERT_EQ(0, hwpt_alloc_nested(self->iommufd, self->dev_id,
+				       self->parent, self->pt.root | 0x80, 48,
+				       0, &hwpt));
+	ASSERT_EQ(0, attach(self->dev, hwpt));
+	if (variant->cached) {
+		EXPECT_READS(GVA, gpa, 64);
+	} else {
+		EXPECT_READ_FAULTS(GVA);
+	}
 }
 
 /* A second level that others nest on takes no read-only memory. */
