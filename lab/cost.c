@@ -12,12 +12,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <linux/iommu.h>
 #include <linux/vfio.h>
 
+#include "icount.h"
 #include "kselftest.h"
 #include "pgtable.h"
 #include "testdev.h"
@@ -33,15 +33,6 @@ static struct {
 
 static int container;
 static struct gmem mem;
-
-/* One guest instruction is one nanosecond. */
-static long now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000L + ts.tv_nsec;
-}
 
 /* @n entries of one page each, @step pages apart. */
 static long invalidate(unsigned int n, unsigned int step)

@@ -6,8 +6,8 @@
  * --icount`, where the clock counts instructions. Only ratios are judged.
  */
 #include <poll.h>
-#include <time.h>
 
+#include "icount.h"
 #include "iommufd.h"
 #include "kselftest.h"
 #include "vfio_nesting_utils.h"
@@ -25,15 +25,6 @@ struct cost {
 
 /* Fills in an answer to what was read; returns its size. */
 typedef size_t (*answer_fn)(void *out, const void *record);
-
-/* One guest instruction is one nanosecond. */
-static long now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000L + ts.tv_nsec;
-}
 
 static struct cost measure(struct testdev *td, int fd, size_t size,
 			   answer_fn answer)

@@ -1129,29 +1129,43 @@ static int pci_remove(const char *bdf)
 }
 
 /*
- * R38: a device joins the group of one that is bound. Without PASID: where such
- * a group can come about, PCI does not let its devices use PASIDs.
+ * Bind one of two devices that share a group, and take the other one away before.
+ * Without PASID: where such a group can come about, PCI does not let its devices
+ * use PASIDs.
  */
+static int bind_without_company(struct _test_data_nesting *self,
+				struct nest *one, char other[16])
+{
+	char bdf[16];
+	int i, rc;
+
+	if (testdev_find(bdf, 0, 2) || testdev_find(other, 1, 2))
+		return -ENODEV;
+	rc = pci_remove(other);
+	/* Which one of the groups of one it is now */
+	for (i = 0; !rc && strcmp(one->bdf, bdf); i++)
+		rc = testdev_find(one->bdf, i, 1);
+	one->container = self->n.container;
+	one->version = self->n.version;
+	if (!rc)
+		rc = nest_join(one, i - 1, 1);
+	if (!rc)
+		rc = nest_device(one);
+	return rc ? rc : bind_table(one, 0, self->pt.root);
+}
+
+/* R38: a device joins the group of one that is bound */
 TEST_F(nesting, company_comes)
 {
-	char bdf[2][16];
 	struct nest one = {};
+	char other[16];
 	__u64 got;
-	int i;
+	int rc;
 
-	for (i = 0; i < 2; i++) {
-		if (testdev_find(bdf[i], i, 2))
-			SKIP(return, "needs a group of two devices");
-	}
-	ASSERT_OK(pci_remove(bdf[1]));
-	one.container = self->n.container;
-	/* Which one of the groups of one it is now */
-	for (i = 0; strcmp(one.bdf, bdf[0]); i++)
-		ASSERT_OK(testdev_find(one.bdf, i, 1));
-	ASSERT_OK(nest_join(&one, i - 1, 1));
-	one.version = self->n.version;
-	ASSERT_OK(nest_device(&one));
-	EXPECT_OK(bind_table(&one, 0, self->pt.root));
+	rc = bind_without_company(self, &one, other);
+	if (rc == -ENODEV)
+		SKIP(return, "needs a group of two devices");
+	ASSERT_OK(rc);
 	EXPECT_EQ(TESTDEV_DONE, testdev_read(&one.td, TESTDEV_NO_PASID,
 					     GUEST_VA, &got, 8));
 
@@ -1175,26 +1189,18 @@ TEST_F(nesting, company_comes)
 /* R46: the bound device leaves a group in which another one stays */
 TEST_F(nesting, company_stays)
 {
-	char bdf[2][16];
 	struct nest one = {};
-	int i;
+	char other[16];
+	int rc;
 
-	for (i = 0; i < 2; i++) {
-		if (testdev_find(bdf[i], i, 2))
-			SKIP(return, "needs a group of two devices");
-	}
-	ASSERT_OK(pci_remove(bdf[1]));
-	one.container = self->n.container;
-	for (i = 0; strcmp(one.bdf, bdf[0]); i++)
-		ASSERT_OK(testdev_find(one.bdf, i, 1));
-	ASSERT_OK(nest_join(&one, i - 1, 1));
-	one.version = self->n.version;
-	ASSERT_OK(nest_device(&one));
-	ASSERT_OK(bind_table(&one, 0, self->pt.root));
+	rc = bind_without_company(self, &one, other);
+	if (rc == -ENODEV)
+		SKIP(return, "needs a group of two devices");
+	ASSERT_OK(rc);
 	ASSERT_OK(testdev_sysfs_write("/sys/bus/pci/rescan", "1"));
-	ASSERT_OK(testdev_bind_vfio(bdf[1]));
+	ASSERT_OK(testdev_bind_vfio(other));
 	close(one.td.fd);
-	ASSERT_OK(pci_remove(bdf[0]));
+	ASSERT_OK(pci_remove(one.bdf));
 
 	/* Its binding went with it, and what stays can't nest. */
 	EXPECT_ERR(ENOENT, invalidate_pasid(&one, 0));
