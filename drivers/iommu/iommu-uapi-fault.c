@@ -143,15 +143,15 @@ static void faults_expire(struct work_struct *work)
 	struct iommu_uapi_faults *faults =
 		container_of(work, struct iommu_uapi_faults, expire.work);
 	struct waiting_group *waiting, *tmp;
-	unsigned long delay;
+	unsigned long now = jiffies, left, delay = ULONG_MAX;
 
 	mutex_lock(&faults->lock);
 	list_for_each_entry_safe(waiting, tmp, &faults->groups, node) {
-		if (time_before(jiffies, waiting->deadline)) {
-			delay = waiting->deadline - jiffies;
-			mod_delayed_work(system_unbound_wq, &faults->expire,
-					 delay);
-			break;
+		/* Not in the order of arrival if the limit was changed. */
+		if (time_before(now, waiting->deadline)) {
+			left = waiting->deadline - now;
+			delay = min(delay, left);
+			continue;
 		}
 		faults->timeouts++;
 		faults_answer(faults, waiting, IOMMU_PAGE_RESP_INVALID);
@@ -166,6 +166,8 @@ static void faults_expire(struct work_struct *work)
 							    struct waiting_group,
 							    node));
 	}
+	if (faults->nr_groups)
+		mod_delayed_work(system_unbound_wq, &faults->expire, delay);
 	mutex_unlock(&faults->lock);
 }
 
@@ -182,7 +184,8 @@ static int faults_take(struct iopf_group *group)
 		&group->last_fault.fault.prm;
 	struct iommu_uapi_faults *faults = binding->faults;
 	struct waiting_group *waiting;
-	unsigned long delay = msecs_to_jiffies(READ_ONCE(page_response_ms));
+	unsigned long delay =
+		max(msecs_to_jiffies(READ_ONCE(page_response_ms)), 1UL);
 
 	/* The caller answers what is on its list when the device goes. */
 	iopf_group_dequeue(group);
@@ -209,10 +212,10 @@ static int faults_take(struct iopf_group *group)
 	waiting->deadline = jiffies + delay;
 	list_add_tail(&waiting->node, &faults->groups);
 	WRITE_ONCE(faults->nr_new, faults->nr_new + 1);
+	faults->nr_groups++;
 	/* Set for a group that is answered by now, it does no harm. */
-	if (!faults->nr_groups++ &&
-	    (!delayed_work_pending(&faults->expire) ||
-	     time_before(waiting->deadline, faults->expire.timer.expires)))
+	if (!delayed_work_pending(&faults->expire) ||
+	    time_before(waiting->deadline, faults->expire.timer.expires))
 		mod_delayed_work(system_unbound_wq, &faults->expire, delay);
 	wake_up_interruptible(&faults->wait);
 	mutex_unlock(&faults->lock);
