@@ -67,8 +67,10 @@ int main(int argc, char **argv)
 	print("this host", &n.caps);
 	print("the other", &other);
 	print("in common", &both);
-	if (!memcmp(&other, &n.caps, sizeof(other)))
-		errx(1, "the hosts don't differ");
+	if (other.addr_width == n.caps.addr_width ||
+	    other.pasid_bits == n.caps.pasid_bits ||
+	    !((other.features ^ n.caps.features) & IOMMU_UAPI_FEAT_PAGE_REQUEST))
+		errx(1, "the hosts don't differ in widths and page requests");
 
 	negotiate_init(&arg, &other, 0);
 	rc = negotiate(&n, &arg);
