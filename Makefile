@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
-# The front door. Everything lives in lab/; nothing below build/ is committed.
+# Entry points; the work is done in lab/. Nothing below build/ is committed.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .NOTPARALLEL:
 
-# Both sources come before the first long build: what is missing is told early.
+# Fetch both sources before the first long build, to fail early if one is missing.
 .PHONY: demo
-demo: tree tree-qemu kernel-patched qemu programs ## build everything, boot, and tell the story of a launch
+demo: tree tree-qemu kernel-patched qemu programs ## build everything, boot, and show the launch of a guest
 	@lab/demo
 
 .PHONY: check
-check: packages-checks tree tree-qemu kernel-patched qemu ## everything that must pass (ONLY=name: one part of it)
+check: packages-checks tree tree-qemu kernel-patched qemu ## run all tests (ONLY=name: one part of them)
 	@$(MAKE) -s -C lab checks
 	@lab/check $(ONLY)
 
 .PHONY: shell
-shell: tree tree-qemu kernel-patched qemu programs ## an interactive L1
+shell: tree tree-qemu kernel-patched qemu programs ## a shell in L1, the patched kernel inside QEMU
 	@lab/run --interactive --any-log /bin/bash -i
 
 .PHONY: tree
@@ -24,12 +24,12 @@ tree: packages ## the kernel source as a git history, one commit per patch: buil
 	@lab/tree make kernel
 
 .PHONY: series
-series: packages ## the mails that `git am` takes: build/series
+series: packages ## write the mails for `git am`: build/series
 	@lab/tree mails kernel
 	@echo "The mails are in build/series/kernel."
 
 .PHONY: refresh
-refresh: ## bring edits made in build/linux back into the repository (COMMIT=hash for a new file)
+refresh: ## fold edits in build/linux back into the patches (COMMIT=hash for a new file)
 	@lab/tree refresh kernel $(COMMIT)
 
 .PHONY: refresh-qemu
@@ -37,11 +37,11 @@ refresh-qemu: ## the same for build/qemu
 	@lab/tree refresh qemu $(COMMIT)
 
 .PHONY: kernel-patched kernel-stock kernel-debug
-kernel-patched: tree ## build the kernel of the series
+kernel-patched: tree ## build the patched kernel
 	@lab/build kernel patched
 kernel-stock: tree ## build the unpatched kernel, with IOMMUFD
 	@lab/build kernel stock
-kernel-debug: tree ## build the kernel of the series with lockdep and fault injection
+kernel-debug: tree ## build the patched kernel with lockdep and fault injection
 	@lab/build kernel debug
 
 .PHONY: tree-qemu
@@ -53,7 +53,7 @@ qemu: tree-qemu ## build the emulator
 	@lab/build qemu
 
 .PHONY: programs
-programs: tree ## build what runs in L1
+programs: tree ## build the programs that run in L1
 	@$(MAKE) -s -C lab
 
 .PHONY: packages packages-checks
