@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What an invalidation costs, in guest instructions: run under
- * `lab/run --icount`, where the clock counts them. Only ratios of two costs of
- * the same boot are judged.
+ * Cost of an invalidation in guest instructions. Run under `lab/run --icount`,
+ * where the clock counts instructions. Only ratios within one boot are tested.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -121,26 +120,26 @@ int main(void)
 		ioctl(container, VFIO_IOMMU_CACHE_INVALIDATE + 1, NULL);
 	nothing = (now() - start) / RUNS;
 
-	/* Once for whatever happens only the first time. */
+	/* Warm up. */
 	invalidate(VFIO_CACHE_INVALIDATE_MAX, 2);
 	one = invalidate(1, 2);
 	some = invalidate(16, 2);
 	many = invalidate(64, 2);
 	most = invalidate(256, 2);
 	together = invalidate(64, 1);
-	ksft_print_msg("instructions: unknown call %ld, 1 page %ld, 16 pages %ld, 64 pages %ld, 256 pages %ld; 64 pages in a row %ld\n",
+	ksft_print_msg("instructions: unknown ioctl %ld, 1 page %ld, 16 pages %ld, 64 pages %ld, 256 pages %ld; 64 contiguous pages %ld\n",
 		       nothing, one, some, many, most, together);
-	ksft_print_msg("per page of 64: %ld scattered, %ld in a row\n",
+	ksft_print_msg("per page of 64: %ld scattered, %ld contiguous\n",
 		       many / 64, together / 64);
 
 	/* Linear: four times the entries, four times the work. */
 	ksft_test_result(most < many * 5 && many < some * 5,
 			 "the cost is linear in entries\n");
 	ksft_test_result(many / 64 * 2 < one,
-			 "an entry of many costs less than half of a single one\n");
+			 "an entry of 64 costs less than half of a single one\n");
 	ksft_test_result(together * 10 < many * 9,
-			 "pages in a row share a descriptor\n");
+			 "contiguous pages share a descriptor\n");
 	ksft_test_result(one < nothing * 12,
-			 "a single page costs less than twelve unknown calls\n");
+			 "a single page costs less than twelve unknown ioctls\n");
 	ksft_finished();
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Two hosts compared, as whoever moves a guest between them would.
+ * Compare two hosts, as a VMM that migrates a guest between them would.
  *
- *   hosts		prints what this host answers, in one word
- *   hosts OTHER	takes such a word of another host. This one must accept
- *			what both have in common, and say of the rest exactly
- *			what it lacks.
+ *   hosts		print this host's capabilities, in hex
+ *   hosts OTHER	compare with those of another host. This host must accept
+ *			what both have in common, and report exactly what it
+ *			lacks of the rest.
  */
 #include <err.h>
 #include <linux/iommu.h>
@@ -15,7 +15,7 @@
 
 #define MIN(a, b)	((a) < (b) ? (a) : (b))
 
-/* The rule of the documentation, in user space. */
+/* The rule in Documentation/userspace-api/iommu.rst. */
 static struct iommu_uapi_caps in_common(const struct iommu_uapi_caps *a,
 					const struct iommu_uapi_caps *b)
 {
@@ -61,7 +61,7 @@ int main(int argc, char **argv)
 
 	for (i = 0; i < sizeof(other); i++) {
 		if (sscanf(argv[1] + 2 * i, "%2hhx", (unsigned char *)&other + i) != 1)
-			errx(1, "%s: not an answer of a host", argv[1]);
+			errx(1, "%s: not the capabilities of a host", argv[1]);
 	}
 	both = in_common(&n.caps, &other);
 	print("this host", &n.caps);
@@ -77,7 +77,7 @@ int main(int argc, char **argv)
 	lack = arg.caps;
 	print("missing here", &lack);
 	if (!memcmp(&other, &both, sizeof(both)) ? rc : rc != -ERANGE)
-		errx(1, "all of the other: %s", strerror(-rc));
+		errx(1, "negotiating all that the other host has: %s", strerror(-rc));
 	if (rc && ((lack.features | both.features) != other.features ||
 		   (lack.vtd_flags | both.vtd_flags) != other.vtd_flags ||
 		   lack.vtd_flags & n.caps.vtd_flags ||
@@ -85,14 +85,14 @@ int main(int argc, char **argv)
 					       other.addr_width : 0) ||
 		   lack.pasid_bits != (other.pasid_bits > n.caps.pasid_bits ?
 					       other.pasid_bits : 0)))
-		errx(1, "that is not what is missing");
+		errx(1, "what is reported missing is wrong");
 
 	negotiate_init(&arg, &both, VFIO_NEGOTIATE_COMMIT);
 	rc = negotiate(&n, &arg);
 	if (rc)
-		errx(1, "what both have: %s", strerror(-rc));
+		errx(1, "negotiating what both have: %s", strerror(-rc));
 	rc = nest_info(n.container, &now, NULL, NULL);
 	if (rc || memcmp(&now, &both, sizeof(both)))
-		errx(1, "the contract is not what is reported");
+		errx(1, "the reported capabilities are not the contract");
 	return 0;
 }

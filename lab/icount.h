@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The clock of a rig that counts instructions: lab/run --icount
+ * The clock under lab/run --icount, which counts guest instructions
  */
 #ifndef _LAB_ICOUNT_H
 #define _LAB_ICOUNT_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The calls of IOMMUFD that the lab compares with. Each returns 0 or -errno.
+ * IOMMUFD calls, for comparison. Each returns 0 or -errno.
  */
 #ifndef _LAB_IOMMUFD_H
 #define _LAB_IOMMUFD_H
@@ -77,7 +77,7 @@ static inline int hwpt_alloc_nested(int iommufd, __u32 dev_id, __u32 parent,
 	return rc;
 }
 
-/* The second level of nested domains, for what is mapped in @ioas. */
+/* A nest parent with the mappings of @ioas. */
 static inline int hwpt_alloc_parent(int iommufd, __u32 dev_id, __u32 ioas,
 				    __u32 *hwpt)
 {

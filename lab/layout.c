@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The layouts that callers were built against. They never change: a failure
- * here means that programs which exist stop working.
+ * here means that existing programs break.
  */
 #include <linux/iommu.h>
 #include <linux/vfio.h>
@@ -66,7 +66,7 @@ SIZE(vfio_iommu_type1_fault_fd, 16);
 SIZE(vfio_iommu_type1_negotiate, 16);
 AT(vfio_iommu_type1_negotiate, data, 16);
 
-/* Numbers, as callers compiled them in. */
+/* Numbers that are compiled into callers. */
 _Static_assert(VFIO_TYPE1_IOMMU_UAPI == 0x10000, "extension");
 _Static_assert(VFIO_IOMMU_TYPE1_INFO_CAP_NESTING == 0x1000, "capability");
 _Static_assert(VFIO_IOMMU_PASID_REQUEST == VFIO_DEVICE_GET_INFO + 15, "request");

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Sourced by every script here: where things lie, and how to say something.
+# Sourced by every script here: paths and messages.
 
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 lab=$top/lab
 build=$top/build
-# Survives the clone; everything stays correct without it.
+# Shared by all clones. It only saves time.
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/iommu-uapi
 
 say() { printf '==> %s\n' "$*"; }
@@ -19,9 +19,8 @@ as_root()
 	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# progress NAME LOG COMMAND...: run COMMAND with its output in LOG, and a line
-# now and then that shows how far it is. On failure, show the log's end, and what
-# $hint says about it.
+# progress NAME LOG COMMAND...: run COMMAND with its output in LOG, and show its
+# progress. On failure, show the end of the log, and $hint.
 progress()
 {
 	local name=$1 log=$2 start=$SECONDS pid lines t last=0 every=15
@@ -52,7 +51,7 @@ progress()
 	fi
 }
 
-# The compiler of every build here; the cache is a help, never a need.
+# The compiler of all builds here, with ccache if it is installed.
 use_ccache()
 {
 	export CCACHE_DIR=$cache/ccache CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1

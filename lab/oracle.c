@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The oracle: nested translation as an unpatched kernel drives it, through
- * IOMMUFD, for a device's requests without PASID.
+ * The reference test: nested translation of requests without PASID, driven by an
+ * unpatched kernel through IOMMUFD.
  *
- * Our kernel and the emulated VT-d are written by the same hands and could
- * share a misreading. The code that is tested here was written by neither: if
- * it works on the rig, the rig does what existing kernels expect of a VT-d.
+ * The series and the emulated VT-d have the same authors, who could misread the
+ * specification in both. The code that runs here is upstream's: if it works, the
+ * emulator behaves as existing kernels expect of a VT-d.
  */
 #include <linux/vfio.h>
 
@@ -17,7 +17,7 @@
 
 #define GPA		0x40000000ULL
 #define MEM_SIZE	(32UL << 20)
-/* Memory of its own, so that it can be unmapped apart. */
+/* Separate memory, which can be unmapped alone. */
 #define GPA_EXTRA	0x80000000ULL
 #define EXTRA_SIZE	(4UL << 20)
 #define GVA		0x7f1234560000ULL
@@ -46,11 +46,11 @@ FIXTURE(oracle)
 FIXTURE_VARIANT(oracle)
 {
 	int nth;
-	/* Also means that the kernel has the fixes */
+	/* The device caches translations, and the kernel has the fixes */
 	int cached;
 };
 
-/* The first device of the rig has no ATS capability, the second one has. */
+/* The first device has no ATS capability, the second one has. */
 FIXTURE_VARIANT_ADD(oracle, plain)
 {
 	.nth = 0,
@@ -62,8 +62,8 @@ FIXTURE_VARIANT_ADD(oracle, ats)
 };
 
 /*
- * And keeps translations itself. 6.12 turns that off in a nested domain, so this
- * is for a kernel with the fixes of the series.
+ * The second device, which caches translations itself. 6.12 disables ATS in a
+ * nested domain, so this needs the fixes of the series.
  */
 FIXTURE_VARIANT_ADD(oracle, cached)
 {
@@ -80,7 +80,7 @@ static int detach(int dev)
 	return ioctl(dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach) ? -errno : 0;
 }
 
-/* Returns 0 or an error; @nr becomes the number of entries handled. */
+/* Returns 0 or an error, and the number of entries handled in @nr. */
 static int invalidate_array(int iommufd, __u32 hwpt,
 			    struct iommu_hwpt_vtd_s1_invalidate *entries,
 			    __u32 *nr)
@@ -182,7 +182,7 @@ FIXTURE_TEARDOWN(oracle)
 		close(self->iommufd);
 }
 
-/* Maps a new page at @va; gives its guest-physical address. */
+/* Maps a new page at @va and returns its guest-physical address. */
 static __u64 map_page(struct __test_metadata *_metadata,
 		      FIXTURE_DATA(oracle) * self, __u64 va, __u64 size,
 		      __u64 bits)
@@ -204,7 +204,7 @@ static void *at(FIXTURE_DATA(oracle) * self, __u64 gpa)
 
 #define BYTES_DIFFER	100
 
-/* Does the device, told to read at @va, get what memory has at @gpa? */
+/* Let the device read at @va, and check that it gets the bytes at @gpa. */
 static int reads(FIXTURE_DATA(oracle) * self, __u64 va, __u64 gpa, __u32 len,
 		 __u32 seed)
 {
@@ -218,7 +218,7 @@ static int reads(FIXTURE_DATA(oracle) * self, __u64 va, __u64 gpa, __u32 len,
 	return memcmp(self->in, at(self, gpa), len) ? BYTES_DIFFER : 0;
 }
 
-/* Does memory at @gpa get what the device is told to write at @va? */
+/* Let the device write at @va, and check that the bytes arrive at @gpa. */
 static int writes(FIXTURE_DATA(oracle) * self, __u64 va, __u64 gpa, __u32 len,
 		  __u32 seed)
 {
@@ -259,7 +259,7 @@ TEST_F(oracle, pages_4k)
 	EXPECT_WRITES(GVA + 0x7ff, a + 0x7ff, TESTDEV_BUF_SIZE);
 	EXPECT_WRITES(GVA + PGT_4K + 0xfff, b + 0xfff, 1);
 
-	/* Across the boundary: two pages that aren't neighbours in memory. */
+	/* Across the boundary of two pages that are not contiguous in memory. */
 	pattern(self->out, 1024, 1);
 	memset(gmem_ptr(&self->mem, hole), 0, PGT_4K);
 	EXPECT_EQ(TESTDEV_DONE,
@@ -273,14 +273,14 @@ TEST_F(oracle, pages_4k)
 			       self->in, 1024));
 	EXPECT_EQ(0, memcmp(self->in, self->out, 1024));
 
-	/* What lies behind isn't mapped. */
+	/* The neighbours aren't mapped. */
 	EXPECT_READ_FAULTS(GVA + 2 * PGT_4K);
 	EXPECT_WRITE_FAULTS(GVA - PGT_4K);
-	/* Nor is memory reached by its guest-physical address any more. */
+	/* Guest-physical addresses don't reach memory any more either. */
 	EXPECT_READ_FAULTS(a);
 }
 
-/* Both halves of the canonical range, and what isn't in it. */
+/* Both halves of the canonical range, and non-canonical addresses. */
 TEST_F(oracle, canonical)
 {
 	__u64 low = 0x00007ffffffff000ULL;
@@ -308,7 +308,7 @@ TEST_F(oracle, pages_2m)
 	EXPECT_READS(va + PGT_2M - 64, a + PGT_2M - 64, 64);
 	EXPECT_READ_FAULTS(va + PGT_2M);
 
-	/* A 4 KiB page beside it. */
+	/* A 4 KiB page next to it. */
 	b = MAP_PAGE(va + PGT_2M, PGT_4K, PGT_RW);
 	EXPECT_WRITES(va + PGT_2M, b, 64);
 	EXPECT_READ_FAULTS(va + PGT_2M + PGT_4K);
@@ -350,7 +350,7 @@ TEST_F(oracle, permissions)
 	EXPECT_WRITE_FAULTS(GVA + PGT_4K);
 	EXPECT_EQ(0x55, *(__u8 *)gmem_ptr(&self->mem, su));
 
-	/* An upper level takes the right to write from all below it. */
+	/* A read-only upper level makes everything below it read-only. */
 	b = MAP_PAGE(far, PGT_4K, PGT_RW);
 	e = pgt_entry(&self->pt, far, 3);
 	ASSERT_NE(NULL, e);
@@ -358,7 +358,7 @@ TEST_F(oracle, permissions)
 	EXPECT_READS(far, b, 64);
 	EXPECT_WRITE_FAULTS(far);
 
-	/* Given back, and said so. */
+	/* Writable again, with an invalidation. */
 	*e |= PGT_W;
 	ASSERT_EQ(0, invalidate(self->iommufd, self->nested, 0, ~0ULL, 0));
 	EXPECT_WRITES(far, b, 64);
@@ -378,7 +378,7 @@ TEST_F(oracle, accessed_dirty)
 		EXPECT_EQ(PGT_A, *pgt_entry(&self->pt, GVA, level) &
 					 (PGT_A | PGT_D));
 
-	/* The read left a translation behind: a write must still be noted. */
+	/* The read has cached a translation. A write must still set D. */
 	EXPECT_WRITES(GVA, gpa, 64);
 	EXPECT_EQ(PGT_A | PGT_D, *pgt_leaf(&self->pt, GVA) & (PGT_A | PGT_D));
 	for (level = 4; level >= 2; level--)
@@ -390,7 +390,7 @@ TEST_F(oracle, accessed_dirty)
 	EXPECT_EQ(PGT_A | PGT_D,
 		  *pgt_leaf(&self->pt, big_va) & (PGT_A | PGT_D));
 
-	/* A guest that cleans up, and says so, sees the next write. */
+	/* After the guest clears A and D and invalidates, a write sets them. */
 	*pgt_leaf(&self->pt, GVA) &= ~(PGT_A | PGT_D);
 	ASSERT_EQ(0, invalidate(self->iommufd, self->nested, GVA, 1,
 				IOMMU_VTD_INV_FLAGS_LEAF));
@@ -398,7 +398,7 @@ TEST_F(oracle, accessed_dirty)
 	EXPECT_EQ(PGT_A | PGT_D, *pgt_leaf(&self->pt, GVA) & (PGT_A | PGT_D));
 }
 
-/* Take a page away: DMA lands until the invalidation, and faults after it. */
+/* Unmap a page: DMA succeeds until the invalidation, and faults after it. */
 static void stale_then_fault(struct __test_metadata *_metadata,
 			     FIXTURE_DATA(oracle) * self, __u64 inv_addr,
 			     __u64 npages, __u32 flags)
@@ -435,7 +435,7 @@ TEST_F(oracle, invalidate_all)
 	stale_then_fault(_metadata, self, 0, ~0ULL, 0);
 }
 
-/* One entry says where a page lies now, another one takes a 2 MiB page. */
+/* One entry is for a page that has moved, the other for an unmapped 2 MiB page. */
 TEST_F(oracle, invalidate_array)
 {
 	__u64 big_va = (GVA & ~(PGT_2M - 1)) + PGT_1G;
@@ -481,8 +481,8 @@ TEST_F(oracle, invalidate_refused)
 }
 
 /*
- * The host takes memory away. Nobody invalidates the first level: the kernel
- * must reach everything that was combined from both.
+ * The host unmaps memory. Nobody invalidates the first level: the kernel must
+ * flush every translation that combines both levels.
  */
 TEST_F(oracle, second_level)
 {
@@ -499,7 +499,7 @@ TEST_F(oracle, second_level)
 	EXPECT_WRITE_FAULTS(GVA);
 	EXPECT_READS(other_va, a, 64);
 
-	/* Other memory at the same place. */
+	/* Map other memory at the same address. */
 	ASSERT_EQ(0, gmem_init(&fresh, GPA_EXTRA, EXTRA_SIZE));
 	ASSERT_EQ(0, ioas_map_rw(self->iommufd, self->ioas, fresh.base,
 				 GPA_EXTRA, EXTRA_SIZE));
@@ -511,7 +511,7 @@ TEST_F(oracle, second_level)
 	EXPECT_EQ(0, *(__u64 *)gmem_ptr(&self->extra, GPA_EXTRA));
 }
 
-/* The same where the memory held the page table itself. */
+/* The same for the memory that holds the page table. */
 TEST_F(oracle, second_level_of_table)
 {
 	__u64 gpa = gmem_alloc(&self->mem, PGT_4K, PGT_4K);
@@ -533,7 +533,7 @@ TEST_F(oracle, second_level_of_table)
 	EXPECT_WRITES(GVA, gpa, 64);
 }
 
-/* Page tables in memory that the first level points to, but nobody mapped. */
+/* The first level points to pages, or page tables, that the host has not mapped. */
 TEST_F(oracle, out_of_memory)
 {
 	__u64 outside = GPA_EXTRA + EXTRA_SIZE;
@@ -549,7 +549,7 @@ TEST_F(oracle, out_of_memory)
 	EXPECT_WRITE_FAULTS(table_va);
 }
 
-/* Another page table in place of the first one. */
+/* Replace the page table by another one. */
 TEST_F(oracle, replace)
 {
 	__u64 a = MAP_PAGE(GVA, PGT_4K, PGT_RW);
@@ -590,7 +590,7 @@ TEST_F(oracle, detach)
 	EXPECT_WRITES(GVA, gpa, 64);
 }
 
-/* A width that the hardware doesn't have fails, and nothing stays behind. */
+/* An address width that the hardware lacks is refused without side effects. */
 TEST_F(oracle, address_width)
 {
 	__u64 gpa = MAP_PAGE(GVA, PGT_4K, PGT_RW);
@@ -608,8 +608,8 @@ TEST_F(oracle, address_width)
 }
 
 /*
- * A table pointer that isn't aligned. 6.12 writes its low bits into the PASID
- * entry, where they mean something else: here EAFE, which this hardware hasn't.
+ * An unaligned table pointer. 6.12 writes its low bits to other fields of the
+ * PASID entry, here to EAFE, which this hardware does not have.
  */
 TEST_F(oracle, pointer_bits)
 {
@@ -627,7 +627,7 @@ TEST_F(oracle, pointer_bits)
 	}
 }
 
-/* A second level that others nest on takes no read-only memory. */
+/* A nest parent takes no read-only mappings. */
 TEST_F(oracle, read_only_parent)
 {
 	struct gmem mem = {};
@@ -638,7 +638,7 @@ TEST_F(oracle, read_only_parent)
 				    IOMMU_IOAS_MAP_READABLE));
 }
 
-/* The device's own word on DMA that VFIO forbids. */
+/* The device reports that VFIO has disabled bus mastering. */
 TEST_F(oracle, bus_master)
 {
 	__u64 gpa = MAP_PAGE(GVA, PGT_4K, PGT_RW);

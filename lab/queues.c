@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a page request costs on its way from the device to whoever reads it, and
- * its answer on the way back, in guest instructions: through a container's file,
- * and through IOMMUFD's fault queue on the same kernel. Run under `lab/run --both
- * --icount`, where the clock counts instructions. Only ratios are judged.
+ * Cost of a page request from the device to its reader, and of the page response
+ * back, in guest instructions: through a container's file, and through IOMMUFD's
+ * fault queue on the same kernel. Run under `lab/run --both --icount`, where the
+ * clock counts instructions. Only ratios are tested.
  */
 #include <poll.h>
 
@@ -13,7 +13,7 @@
 #include "vfio_nesting_utils.h"
 
 #define RUNS	64
-/* The device that can request pages */
+/* The device that has PRI */
 #define NTH	1
 
 #define REQUEST	(TESTDEV_PRREQ_READ | TESTDEV_PRREQ_LAST)
@@ -23,7 +23,7 @@ struct cost {
 	long answer;
 };
 
-/* Fills in an answer to what was read; returns its size. */
+/* Fills in the page response to a record that was read; returns its size. */
 typedef size_t (*answer_fn)(void *out, const void *record);
 
 static struct cost measure(struct testdev *td, int fd, size_t size,
@@ -40,7 +40,7 @@ static struct cost measure(struct testdev *td, int fd, size_t size,
 
 	testdev_put(td, TESTDEV_REG_PRREQ, &prreq, sizeof(prreq));
 	testdev_put(td, TESTDEV_REG_ADDR, &addr, sizeof(addr));
-	/* Once for whatever happens only the first time. */
+	/* The first run warms up. */
 	for (run = -1; run < RUNS; run++) {
 		if (!run)
 			cost = (struct cost){};
@@ -55,12 +55,12 @@ static struct cost measure(struct testdev *td, int fd, size_t size,
 		len = answer(out, record);
 		start = now();
 		if (write(fd, out, len) != (ssize_t)len)
-			ksft_exit_fail_msg("answer %d: %s\n", run,
+			ksft_exit_fail_msg("page response %d: %s\n", run,
 					   strerror(errno));
 		cost.answer += now() - start;
 	}
 	if (testdev_get32(td, TESTDEV_REG_PRRESP) != RUNS + 1)
-		ksft_exit_fail_msg("the device had %u answers\n",
+		ksft_exit_fail_msg("the device got %u page responses\n",
 				   testdev_get32(td, TESTDEV_REG_PRRESP));
 	cost.arrive /= RUNS;
 	cost.answer /= RUNS;
@@ -156,7 +156,7 @@ static struct cost iommufd(void)
 	if (!rc)
 		rc = hwpt_alloc_nested(fd, dev_id, parent, pt.root, 48,
 				       queue.out_fault_id, &nested);
-	/* 6.12 wants ATS to be on already, which the parent brings. */
+	/* 6.12 requires ATS to be on. Attaching the parent enables it. */
 	if (!rc)
 		rc = attach(dev, parent);
 	if (!rc)
@@ -181,11 +181,11 @@ int main(void)
 	theirs = iommufd();
 	ksft_print_msg("instructions, from device to read: container %ld, IOMMUFD %ld\n",
 		       ours.arrive, theirs.arrive);
-	ksft_print_msg("instructions, answer: container %ld, IOMMUFD %ld\n",
+	ksft_print_msg("instructions, page response: container %ld, IOMMUFD %ld\n",
 		       ours.answer, theirs.answer);
 	ksft_test_result(ours.arrive * 10 < theirs.arrive * 11,
 			 "a page request costs at most a tenth more than through IOMMUFD\n");
 	ksft_test_result(ours.answer * 10 < theirs.answer * 11,
-			 "so does its answer\n");
+			 "a page response costs at most a tenth more than through IOMMUFD\n");
 	ksft_finished();
 }
