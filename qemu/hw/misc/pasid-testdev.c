@@ -26,13 +26,13 @@
 #define TYPE_PASID_TESTDEV "pasid-testdev"
 OBJECT_DECLARE_SIMPLE_TYPE(PasidTestDev, PASID_TESTDEV)
 
-/* From the range that is free for experiments, see docs/specs/pci-ids.rst */
+/* From the range for experiments, see docs/specs/pci-ids.rst */
 #define PASID_TESTDEV_VENDOR_ID     PCI_VENDOR_ID_REDHAT_QUMRANET
 #define PASID_TESTDEV_DEVICE_ID     0x10f0
 
 /*
- * One whole page, so that a virtual machine monitor can hand the BAR to its
- * guest without trapping.
+ * A whole page, so that a virtual machine monitor can map the BAR for its
+ * guest.
  */
 #define PASID_TESTDEV_BAR_SIZE      (4 * KiB)
 
@@ -80,16 +80,16 @@ OBJECT_DECLARE_SIMPLE_TYPE(PasidTestDev, PASID_TESTDEV)
 #define PRREQ_WRITE                 BIT(17)
 #define PRREQ_LAST                  BIT(18)
 #define PRREQ_PRIVATE               BIT(19)
-/* Don't care how many the guest has allowed: what a broken device does */
+/* Ignore the limit that the guest has set, like a broken device */
 #define PRREQ_UNLIMITED             BIT(20)
 #define PRREQ_KNOWN_BITS            (PRREQ_GROUP | PRREQ_READ | PRREQ_WRITE | \
                                      PRREQ_LAST | PRREQ_PRIVATE | \
                                      PRREQ_UNLIMITED)
 #define PRREQ_GROUPS                512
 
-/* As the capability says; also how many one command sends at most */
+/* As in the capability; also the limit of one command */
 #define PRI_CAPACITY                16384
-/* Answers that can be read back */
+/* Page responses that can be read back */
 #define PRI_LOG_SIZE                1024
 
 #define PRI_GROUP_PASID             BIT(31)
@@ -110,16 +110,16 @@ OBJECT_DECLARE_SIMPLE_TYPE(PasidTestDev, PASID_TESTDEV)
 /* A request on the bus never crosses a boundary of this size */
 #define PCIE_REQUEST_BOUNDARY       (4 * KiB)
 
-/* Translations that are kept, each for so much */
+/* Number of cached translations, and the size of each */
 #define DTLB_SIZE                   64
 #define DTLB_PAGE_MASK              (~(hwaddr)(PCIE_REQUEST_BOUNDARY - 1))
 
 typedef struct PasidTestDevTranslation {
-    /* As in the PASID register: what the translation was asked for with */
+    /* The PASID register at the time of the translation request */
     uint32_t pasid;
     hwaddr page;
     hwaddr target;
-    /* IOMMU_NONE: nothing is kept here */
+    /* IOMMU_NONE: this slot is free */
     IOMMUAccessFlags perm;
 } PasidTestDevTranslation;
 
@@ -136,7 +136,7 @@ struct PasidTestDev {
     uint32_t count;
     uint8_t buf[PASID_TESTDEV_BUF_SIZE];
 
-    /* A command is being executed.  Never seen by migration or a guest. */
+    /* A command is running.  Neither migration nor a guest ever sees this. */
     bool busy;
 
     uint32_t prreq;
@@ -145,16 +145,16 @@ struct PasidTestDev {
     uint64_t private_data[2];
     uint32_t responses;
     uint32_t sent;
-    /* Groups that wait for an answer, for what the guest has allowed */
+    /* Groups without a page response, counted against the guest's limit */
     uint32_t outstanding;
-    /* The command that waits for one, or 0, and the code of it, or -1 */
+    /* The command that waits for a page response, or 0; its code, or -1 */
     uint32_t waiting;
     int32_t answer;
-    /* A ring: the group with PRI_GROUP_PASID, the code, the PASID */
+    /* Ring of page responses: group with PRI_GROUP_PASID, code, PASID */
     uint32_t log[PRI_LOG_SIZE][3];
     QEMUBH *bh;
 
-    /* A cache, so nothing is lost that does not come along with migration */
+    /* Only a cache, so it is not migrated */
     PasidTestDevTranslation dtlb[DTLB_SIZE];
     unsigned int dtlb_next;
 
@@ -168,9 +168,9 @@ struct PasidTestDev {
 };
 
 /*
- * PCI Express lets a function use a PASID only as far as its PASID capability
- * has been enabled.  Breaking that rule would test the device and not the
- * IOMMU, so such a request never leaves the device.
+ * PCI Express lets a function use a PASID only as its PASID capability allows.
+ * Other requests would test the device and not the IOMMU, so they never leave
+ * the device.
  */
 static bool pasid_testdev_may_use_pasid(PasidTestDev *d)
 {
@@ -202,11 +202,11 @@ static bool pasid_testdev_params_valid(PasidTestDev *d, uint32_t cmd)
     if (d->pasid & ~PASID_KNOWN_BITS) {
         return false;
     }
-    /* What the other bits say travels in the same TLP prefix as the PASID */
+    /* The other bits go into the same TLP prefix as the PASID */
     if (!(d->pasid & PASID_VALID) && d->pasid) {
         return false;
     }
-    /* Only a memory read can ask for permission to execute */
+    /* Only a memory read can request execute permission */
     return !(d->pasid & PASID_EXEC) || cmd == CMD_READ || cmd == CMD_ATS_READ;
 }
 
@@ -270,7 +270,7 @@ static PasidTestDevTranslation *pasid_testdev_dtlb_find(PasidTestDev *d,
     return NULL;
 }
 
-/* What is kept is used, until it is invalidated or lacks the permission */
+/* Use a cached translation, unless it lacks the permission */
 static PasidTestDevTranslation *pasid_testdev_dtlb_get(PasidTestDev *d,
                                                        hwaddr page, bool write)
 {
@@ -317,8 +317,8 @@ static void pasid_testdev_ats_invalidate(PCIDevice *pdev,
 }
 
 /*
- * A request that says it is translated is not looked at by an IOMMU that gave
- * the translation.
+ * A translated request: the IOMMU, which gave the translation, does not check
+ * it.
  */
 static MemTxResult pasid_testdev_translated_request(PasidTestDev *d,
                                                     dma_addr_t addr, void *buf,
@@ -352,7 +352,7 @@ static void pasid_testdev_log_response(PasidTestDev *d, uint16_t group,
     }
 }
 
-/* Returns the code of the answer if there is one already, or a negative value */
+/* Returns the code of the page response, or -1 if there is none yet */
 static int pasid_testdev_page_request(PasidTestDev *d, uint64_t addr,
                                       uint16_t group, bool read, bool write,
                                       bool last)
@@ -414,8 +414,8 @@ static uint32_t pasid_testdev_page_requests(PasidTestDev *d)
 }
 
 /*
- * Is there a translation for each page of the transfer?  Sets @missing to the
- * first one without.
+ * Does each page of the transfer have a translation?  Sets @missing to the
+ * first page without.
  */
 static bool pasid_testdev_translated(PasidTestDev *d, bool write,
                                      uint64_t *missing)
@@ -438,7 +438,7 @@ static bool pasid_testdev_translated(PasidTestDev *d, bool write,
 static uint32_t pasid_testdev_move(PasidTestDev *d, bool write,
                                    bool translated);
 
-/* An answer has come to the command that waits */
+/* The waiting command has got its page response */
 static uint32_t pasid_testdev_resume(PasidTestDev *d, uint32_t cmd, int code)
 {
     uint64_t missing;
@@ -516,8 +516,8 @@ static uint32_t pasid_testdev_move(PasidTestDev *d, bool write,
     uint32_t len = d->len;
 
     /*
-     * What a refused read leaves behind is not data.  Going through a copy
-     * keeps it out of the buffer that the driver sees.
+     * A refused read leaves no valid data.  Use a copy to keep that out of
+     * the buffer that the driver sees.
      */
     bounce = g_memdup2(d->buf, len);
 
@@ -555,7 +555,7 @@ static void pasid_testdev_run(PasidTestDev *d, uint32_t cmd, int code)
     result = code < 0 ? pasid_testdev_transfer(d, cmd) :
                         pasid_testdev_resume(d, cmd, code);
     if (!d->busy) {
-        /* It went to something that reset this device.  Leave it like that. */
+        /* The transfer has reset this device.  Leave it in that state. */
         return;
     }
     d->busy = false;
@@ -575,8 +575,8 @@ static void pasid_testdev_command(PasidTestDev *d, uint32_t cmd)
 }
 
 /*
- * The answer comes while the IOMMU works through its queue.  What it sets off
- * goes to the IOMMU again, so it waits until that is done.
+ * A page response arrives while the IOMMU processes its queue.  The requests
+ * that follow go to the IOMMU again, so defer them until that is done.
  */
 static void pasid_testdev_bh(void *opaque)
 {
@@ -690,7 +690,7 @@ static uint64_t pasid_testdev_mmio_read(void *opaque, hwaddr addr,
     case REG_PASID:
         return d->pasid;
     case REG_CMD:
-        /* Write-only, and often the other half of a wider read */
+        /* Write-only, but often half of a 64-bit read */
         return 0;
     case REG_RESULT:
         return d->result;
@@ -715,7 +715,7 @@ static void pasid_testdev_mmio_write(void *opaque, hwaddr addr, uint64_t val,
 {
     PasidTestDev *d = opaque;
 
-    /* What a command waits with is what it was given */
+    /* The parameters of a waiting command must not change */
     if (d->waiting && addr != REG_PRSEL) {
         return;
     }
@@ -753,9 +753,9 @@ static void pasid_testdev_mmio_write(void *opaque, hwaddr addr, uint64_t val,
 }
 
 /*
- * A transfer may hit a BAR, this device's own included.  Access to the latter
- * is refused by the memory core's guard against re-entrancy while a command
- * runs, so commands do not nest.
+ * A transfer may hit a BAR, even this device's own.  The memory core's guard
+ * against re-entrancy refuses that while a command runs, so commands do not
+ * nest.
  */
 static const MemoryRegionOps pasid_testdev_mmio_ops = {
     .read = pasid_testdev_mmio_read,
@@ -771,7 +771,7 @@ static const MemoryRegionOps pasid_testdev_mmio_ops = {
     },
 };
 
-/* Nothing is waited for any more */
+/* Stop waiting for a page response */
 static void pasid_testdev_stop_waiting(PasidTestDev *d)
 {
     d->outstanding = 0;
@@ -810,7 +810,7 @@ static void pasid_testdev_config_write(PCIDevice *pdev, uint32_t addr,
     if (ctrl & PCI_PRI_CTRL_RESET) {
         status &= ~(PCI_PRI_STATUS_RF | PCI_PRI_STATUS_UPRGI);
     }
-    /* It reads as 0 */
+    /* Reads as 0 */
     pci_set_word(cap + PCI_PRI_CTRL, ctrl & ~PCI_PRI_CTRL_RESET);
     pci_set_word(cap + PCI_PRI_STATUS, status);
 }
@@ -864,7 +864,7 @@ static void pasid_testdev_reset_hold(Object *obj, ResetType type)
     memset(d->buf, 0, sizeof(d->buf));
     d->busy = false;
 
-    /* The PCI core resets the standard header only */
+    /* The PCI core only resets the standard header */
     pcie_cap_deverr_reset(pdev);
     pcie_pasid_reset(pdev);
     if (d->ats) {
@@ -946,7 +946,7 @@ static int pasid_testdev_pri_post_load(void *opaque, int version_id)
     if (d->waiting != CMD_ATS_READ && d->waiting != CMD_ATS_WRITE) {
         return -EINVAL;
     }
-    /* The answer may have come, and what it sets off not been done */
+    /* A page response may have arrived whose command has not resumed yet */
     if (d->answer >= 0) {
         qemu_bh_schedule(d->bh);
     }

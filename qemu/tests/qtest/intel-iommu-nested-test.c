@@ -1,11 +1,11 @@
 /*
  * QTest for VT-d in scalable mode: PASIDs, both stages and their nesting
  *
- * Every claim is one that the "Intel Virtualization Technology for Directed
- * I/O" specification, rev. 5.10, makes.  Where a test goes beyond it and
- * shows a property of the model (that a translation stays cached, that an
- * invalidation for somebody else leaves it alone) the comment says so:
- * hardware may drop cached translations at any time.
+ * All checks follow the "Intel Virtualization Technology for Directed I/O"
+ * specification, rev. 5.10.  Where a test goes beyond it and checks a property
+ * of the model (a translation stays cached, an unrelated invalidation does not
+ * drop it), the comment says so: hardware may drop cached translations at any
+ * time.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -38,7 +38,7 @@
 #define PAGE(n)                 (VTD_DATA + (n) * 0x1000ULL)
 #define GPA(n)                  vtd_gpa(PAGE(n))
 
-/* What the standard tables map; PAGE(n + ALT) is where tests move page n to */
+/* Mapped by the standard tables; tests move page n to PAGE(n + ALT) */
 #define D_FIRST                 1
 #define D_SECOND                2
 #define D_NESTED                3
@@ -105,15 +105,15 @@ static void fixture_check(Fixture *f)
     vtd_reads(f->v, PASS, PAGE(D_PASS), PAGE(D_PASS));
 }
 
-/* Let a paging entry point elsewhere and keep its other bits */
+/* Change the address in a paging entry and keep its other bits */
 static void remap(VTD *v, uint64_t entry, uint64_t to)
 {
     vtd_put(v, entry, (vtd_get(v, entry) & ~MAKE_64BIT_MASK(12, 36)) | to);
 }
 
 /*
- * A request faults while the structure at @hpa holds @val, and is fine again
- * with the value that was there before.
+ * A request faults while the structure at @hpa holds @val, and succeeds again
+ * with the previous value.
  */
 static void check_bad_value(const char *func, int line, VTD *v, uint64_t hpa,
                             uint64_t val, uint32_t cmd, uint32_t req,
@@ -166,7 +166,7 @@ static void test_caps(void)
     /* 2 MiB and 1 GiB pages in both stages, which the tests below use */
     g_assert_cmphex(extract64(v->cap, 34, 2), ==, 3);
     g_assert_cmphex(v->cap & CAP_FS1GP, ==, CAP_FS1GP);
-    /* Caching of faults is a thing of caching mode only */
+    /* Faults are cached in caching mode only */
     g_assert_cmphex(v->cap & CAP_CM, ==, 0);
 
     vtd_free(v);
@@ -191,7 +191,7 @@ static void test_modes_pasid(void)
     VTD *v = f->v;
     int i;
 
-    /* In turns, so that one PASID's translation would show up in another's */
+    /* In turns, to catch a translation of one PASID used for another */
     for (i = 0; i < 2; i++) {
         vtd_reads(v, FIRST, IOVA, PAGE(D_FIRST));
         vtd_reads(v, NESTED, IOVA, PAGE(D_NESTED));
@@ -236,13 +236,13 @@ static void test_modes_rid(void)
         vtd_writes(v, REQ_RID, IOVA, PAGE(D_NESTED));
         vtd_write_faults(v, REQ_RID, IOVA + 0x1000, FR_FS_P);
 
-        /* The PASIDs of the same device live on beside it */
+        /* The PASIDs of the same device are not affected */
         fixture_check(f);
     }
     fixture_free(f);
 }
 
-/* An entry is changed from pass-through to tables: nothing passes any more */
+/* Change an entry from pass-through to tables: pass-through must end */
 static void test_modes_leave_pass_through(void)
 {
     Fixture *f = fixture_new();
@@ -289,7 +289,7 @@ static void test_modes_upper_half(void)
     fixture_free(f);
 }
 
-/* Put one table more on top of @t, in which nothing is mapped but at @addr */
+/* Add a table on top of @t, which maps nothing but @addr */
 static uint64_t top_of_five(VTDTable *t, uint64_t addr)
 {
     uint64_t top = vtd_alloc(t->v);
@@ -302,7 +302,7 @@ static uint64_t top_of_five(VTDTable *t, uint64_t addr)
     return entry;
 }
 
-/* Five levels beside four, each with the addresses that it has */
+/* Five levels next to four, each with its own address width */
 static void test_modes_five_levels(void)
 {
     const uint64_t wide[] = { 0x00ab000000000000ULL | IOVA,
@@ -316,7 +316,7 @@ static void test_modes_five_levels(void)
 
         f = fixture_new_with_args(VTD_NESTING_OPTS ",x-fs5lp=on", NULL);
         g_assert_true(f->v->cap & CAP_FS5LP);
-        /* Four levels are as they were */
+        /* Four levels have not changed */
         fixture_check(f);
         vtd_read_faults(f->v, NESTED, wide[i], FR_NONCANONICAL);
 
@@ -342,7 +342,7 @@ static void test_modes_five_levels(void)
         vtd_read_faults(f->v, NESTED, wide[i] ^ BIT_ULL(57), FR_NONCANONICAL);
         vtd_read_faults(f->v, NESTED, wide[i] ^ BIT_ULL(63), FR_NONCANONICAL);
 
-        /* No page is that large */
+        /* There are no pages of that size */
         vtd_or(f->v, top_nested, FS_PS);
         vtd_inv_all(f->v);
         vtd_read_faults(f->v, NESTED, wide[i], FR_FS_RSVD);
@@ -401,7 +401,7 @@ static void test_pages_one_stage(const void *opaque)
     check_page(__func__, __LINE__, v, FIRST, BIG_IOVA, hpa, size);
     check_page(__func__, __LINE__, v, SECOND, BIG_GPA, hpa, size);
 
-    /* The page ends where it should, in what is cached, too */
+    /* The page ends where it should, also when cached */
     vtd_read_faults(v, FIRST, BIG_IOVA + size, FR_FS_P);
     vtd_read_faults(v, FIRST, BIG_IOVA - 0x1000, FR_FS_P);
     vtd_write_faults(v, SECOND, BIG_GPA + size, FR_SS_P);
@@ -481,7 +481,7 @@ static void test_pages_tables_in_large_page(void)
  * Permissions
  */
 
-/* Read/write permission counts at every level of the first stage, 3.6.1 */
+/* Read/write permission is checked at every level of the first stage, 3.6.1 */
 static void test_perm_first_stage(void)
 {
     Fixture *f = fixture_new();
@@ -508,7 +508,7 @@ static void test_perm_first_stage(void)
     fixture_free(f);
 }
 
-/* Both permissions count at every level of the second stage, 3.7.1 */
+/* Both permissions are checked at every level of the second stage, 3.7.1 */
 static void test_perm_second_stage(void)
 {
     Fixture *f = fixture_new();
@@ -587,7 +587,7 @@ static void test_perm_nested(void)
     fixture_free(f);
 }
 
-/* Permissions are also enforced on what a request of the other kind cached */
+/* A cached translation must not give more permissions than the tables */
 static void test_perm_cached(void)
 {
     Fixture *f = fixture_new();
@@ -660,7 +660,7 @@ static void test_perm_supervisor(void)
         return;
     }
 
-    /* Blocked as long as the PASID entry does not allow them, whatever for */
+    /* Always blocked while the PASID entry does not allow them */
     vtd_read_faults(v, FIRST | REQ_PRIV, IOVA, FR_PE_SRE);
     vtd_write_faults(v, NESTED | REQ_PRIV, IOVA, FR_PE_SRE);
     vtd_read_faults(v, SECOND | REQ_PRIV, IOVA_SECOND, FR_PE_SRE);
@@ -843,7 +843,7 @@ static void test_ad_refused(void)
         vtd_inv_all(v);
         vtd_reads(v, NESTED, IOVA, PAGE(D_NESTED));
         if (level == LEVEL_4K) {
-            /* What the read cached does not excuse from setting D */
+            /* A write sets D although the read has cached a translation */
             vtd_write_faults(v, NESTED, IOVA, FR_FS_AD_WRITE);
             vtd_bits(v, entry, FS_A | FS_D, FS_A);
             vtd_inv_all(v);
@@ -858,7 +858,7 @@ static void test_ad_refused(void)
     fixture_free(f);
 }
 
-/* The dirty bit tells of writes that happened, so not of refused ones, 3.6.2 */
+/* Refused writes don't set the dirty bit, 3.6.2 */
 static void test_ad_not_dirty(void)
 {
     Fixture *f = fixture_new();
@@ -1035,7 +1035,7 @@ static void test_fault_root_context(void)
     vtd_put(v, v->ctx, ctx);
     vtd_inv_all(v);
 
-    /* A directory of 2^7 entries knows 2^13 PASIDs */
+    /* A directory of 2^7 entries holds 2^13 PASIDs */
     vtd_put(v, v->ctx, ctx & ~(7ULL << CTX_PDTS_SHIFT));
     vtd_set_pasid(v, 0x1fff, vtd_pe_first(f->fs, DID_FIRST));
     vtd_set_pasid(v, 0x2000, vtd_pe_first(f->fs, DID_FIRST));
@@ -1047,7 +1047,7 @@ static void test_fault_root_context(void)
     vtd_inv_all(v);
     vtd_reads(v, REQ_PASID(0x2000), IOVA, PAGE(D_FIRST));
 
-    /* The PASID that stands for requests without one is not for the others */
+    /* Requests with PASID must not use RID_PASID */
     vtd_read_faults(v, REQ_PASID(0), IOVA, FR_CTX_RID_PASID);
     vtd_reads(v, REQ_RID, IOVA, PAGE(D_FIRST));
     fixture_free(f);
@@ -1095,7 +1095,7 @@ static void test_fault_pasid_dir(void)
                      PAGE(D_NESTED), FR_DIR_RSVD);
     read_faults_with(v, d, vtd_get(v, d) | BIT_ULL(63), NESTED, IOVA,
                      PAGE(D_NESTED), FR_DIR_RSVD);
-    /* Nobody answers where the table should be, or the directory itself */
+    /* No memory at the address of the table, or of the directory */
     read_faults_with(v, d, VTD_HOLE | PASID_DIR_P, NESTED, IOVA,
                      PAGE(D_NESTED), FR_PE_ACCESS);
     read_faults_with(v, v->ctx,
@@ -1150,7 +1150,7 @@ static void test_fault_pasid_entry(void)
                      FR_PE_INV);
     read_faults_with(v, e, q0 | PE0_AW(7), NESTED, IOVA, PAGE(D_NESTED),
                      FR_PE_INV);
-    /* A first stage on its own does not care */
+    /* The first-stage type ignores it */
     vtd_or(v, first, PE0_AW(7));
     vtd_inv_all(v);
     vtd_reads(v, FIRST, IOVA, PAGE(D_FIRST));
@@ -1166,7 +1166,7 @@ static void test_fault_pasid_entry(void)
     fixture_free(f);
 }
 
-/* Legacy mode knows no PASIDs, RTA.2 */
+/* Legacy mode has no PASIDs, RTA.2 */
 static void test_fault_legacy_mode(void)
 {
     Fixture *f = fixture_new();
@@ -1182,7 +1182,7 @@ static void test_fault_legacy_mode(void)
     fixture_free(f);
 }
 
-/* A narrower unit is told of a PASID that it has no bits for, SGN.10 */
+/* A PASID wider than PSS faults, SGN.10 */
 static void test_fault_pss(void)
 {
     Fixture *f = fixture_new_with_args(VTD_NESTING_OPTS ",x-pss=7",
@@ -1329,7 +1329,7 @@ static void test_fault_nested(void)
                          PAGE(D_NESTED), FR_FS_P);
         read_faults_with(v, e, vtd_get(v, e) | BIT_ULL(51), NESTED, IOVA,
                          PAGE(D_NESTED), FR_FS_RSVD);
-        /* And with an address that the second stage knows nothing of */
+        /* And with an address that the second stage does not map */
         read_faults_with(v, e, 0x7fff00000000ULL | FS_ALL, NESTED, IOVA,
                          PAGE(D_NESTED), FR_SS_P);
     }
@@ -1416,7 +1416,7 @@ static void test_fault_address(void)
     vtd_read_faults(v, PASS, 1ULL << 48, FR_BEYOND_HAW);
     vtd_write_faults(v, PASS, 0xfffffffffffff000ULL, FR_BEYOND_HAW);
 
-    /* Pass-through of requests without PASID is no short cut around that */
+    /* Pass-through of requests without PASID does not bypass that */
     vtd_set_pasid(v, 0, vtd_pe_pass(DID_PASS));
     vtd_inv_all(v);
     vtd_reads(v, REQ_RID, PAGE(D_PASS), PAGE(D_PASS));
@@ -1424,12 +1424,12 @@ static void test_fault_address(void)
     vtd_write_faults(v, REQ_RID, (1ULL << 63) | PAGE(D_PASS), FR_BEYOND_HAW);
     vtd_reads(v, REQ_RID, PAGE(D_PASS), PAGE(D_PASS));
 
-    /* What was fine is fine */
+    /* Everything else still works */
     fixture_check(f);
     fixture_free(f);
 }
 
-/* Faults can be kept from the record at three places, 7.1.1 */
+/* FPD in three places disables the recording of faults, 7.1.1 */
 static void test_fault_disable(void)
 {
     Fixture *f = fixture_new();
@@ -1521,7 +1521,7 @@ static void test_interrupt_range(void)
     vtd_read_faults(v, NESTED, IOVA, FR_INTERRUPT);
     vtd_write_faults(v, NESTED, IOVA, FR_INTERRUPT);
 
-    /* The guest's own address for it is of no interest to the second stage */
+    /* A guest-physical address in that range is not special */
     remap(v, f->nfs_leaf, MSI_BASE);
     vtd_inv_all(v);
     vtd_reads(v, NESTED, IOVA, PAGE(6));
@@ -1545,7 +1545,7 @@ static void test_interrupt_range(void)
     fixture_free(f);
 }
 
-/* Whatever a device asks for, the emulator answers */
+/* The emulator survives arbitrary requests */
 static void test_robust_requests(void)
 {
     static const uint64_t where[] = {
@@ -1592,7 +1592,7 @@ static void test_robust_requests(void)
     fixture_free(f);
 }
 
-/* Nonsense in the tables is refused, not followed */
+/* Random table contents are refused */
 static void test_robust_tables(void)
 {
     Fixture *f = fixture_new();
@@ -1615,7 +1615,7 @@ static void test_robust_tables(void)
         uint64_t good = vtd_get(v, places[i]);
 
         for (n = 0; n < 24; n++) {
-            /* Mostly near the truth, so that it gets past the first check */
+            /* Mostly almost correct, to get past the first check */
             state = state * 6364136223846793005ULL + 1442695040888963407ULL;
             vtd_put(v, places[i], n < 16 ? good ^ BIT_ULL(state >> 58) :
                                            state ^ (state >> 29));
@@ -1654,8 +1654,8 @@ static void test_robust_loop(void)
 }
 
 /*
- * Invalidation.  That stale translations are seen at all is a property of the
- * model; it is what shows that the descriptor did the work.
+ * Invalidation.  That stale translations are visible is a property of the
+ * model.  It shows that the descriptor did the work.
  */
 
 static void move_all(Fixture *f)
@@ -1993,7 +1993,7 @@ static void test_inv_pasid_cache(const void *opaque)
     fixture_free(f);
 }
 
-/* What did not exist needs no invalidation to be used (CM = 0), 6.1 */
+/* An entry that was not present needs no invalidation (CM = 0), 6.1 */
 static void test_inv_not_needed(void)
 {
     Fixture *f = fixture_new();
@@ -2087,7 +2087,7 @@ static void test_inv_functions(void)
         fixture_check(f);
     }
 
-    /* Swap their directories; the second function is left out at first */
+    /* Swap their directories; don't invalidate the second function at first */
     remap(v, ctx[0], dir[1]);
     remap(v, ctx[1], dir[0]);
     vtd_inv_functions(v, sid, 0);
@@ -2192,7 +2192,7 @@ static void test_queue_narrow(void)
     fixture_free(f);
 }
 
-/* Descriptors that the unit does not take stop the queue until it is told */
+/* Invalid descriptors stop the queue until software clears the error */
 static void test_queue_errors(void)
 {
     static const struct {
@@ -2238,13 +2238,13 @@ static void test_queue_errors(void)
         /* The head shows which one it was */
         g_assert_cmphex(vtd_readq(v, VTD_REG_IQH), ==, head);
 
-        /* Nothing behind it is done */
+        /* Descriptors behind it are not processed */
         remap(v, f->fs_leaf, PAGE(D_FIRST + ALT));
         vtd_submit(v, 2 | (IOTLB_GLOBAL << 4), 0, 0, 0);
         g_assert_cmphex(vtd_readq(v, VTD_REG_IQH), ==, head);
         vtd_reads(v, FIRST, IOVA, PAGE(D_FIRST));
 
-        /* Corrected and resumed, all is done */
+        /* After correction and resume, all are processed */
         vtd_recover_queue(v);
         g_assert_cmphex(vtd_readq(v, VTD_REG_IQH), ==, v->iq_tail * 32);
         vtd_reads(v, FIRST, IOVA, PAGE(D_FIRST + ALT));
@@ -2267,7 +2267,7 @@ static int run_with(const char *iommu_opts, char **errors)
     g_autoptr(GError) error = NULL;
     int status = -1;
 
-    /* A machine that starts is told to stop, one that does not has stopped */
+    /* Quit a machine that starts; otherwise QEMU has exited already */
     script = g_strdup_printf("echo quit | %s -M q35 -accel qtest -nodefaults "
                              "-display none -monitor stdio "
                              "-device intel-iommu,%s -device pasid-testdev "
@@ -2322,7 +2322,7 @@ static void test_props_accepted(void)
     check_starts("x-scalable-mode=on");
 }
 
-/* Whatever the combination, it is refused with words or it works */
+/* Every combination works, or is refused with a message */
 static void test_props_matrix(void)
 {
     static const char *const names[] = {
@@ -2363,13 +2363,13 @@ static void test_reset(void)
     vtd_set_pasid(v, P_PASS, vtd_pe_nested(f->nfs, DID_NESTED));
     qtest_system_reset(v->qts);
 
-    /* What firmware and driver do once more */
+    /* Firmware and driver set everything up again */
     g_assert_cmphex(vtd_readl(v, VTD_REG_GSTS), ==, 0);
     g_assert_cmphex(vtd_readq(v, VTD_REG_ECAP), ==, v->ecap);
     vtd_attach(v);
     vtd_set_queue(v, IQA_DW_256);
     vtd_set_root(v, RTADDR_TTM_SCALABLE);
-    /* No invalidation: there is nothing that could be stale */
+    /* No invalidation: nothing can be stale */
     vtd_switch_on(v);
     vtd_reads(v, FIRST, IOVA, PAGE(D_FIRST + ALT));
     vtd_reads(v, SECOND, IOVA_SECOND, PAGE(D_SECOND + ALT));
@@ -2389,7 +2389,7 @@ int main(int argc, char **argv)
     int fs, ss;
 
     g_test_init(&argc, &argv, NULL);
-    /* A broken claim is reported and the next one gets its turn */
+    /* Report a failed check and go on with the next one */
     g_test_set_nonfatal_assertions();
 
     qtest_add_func("/vtd/caps/nesting", test_caps);

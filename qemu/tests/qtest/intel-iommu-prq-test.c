@@ -1,10 +1,10 @@
 /*
- * QTest for page requests: VT-d's queue of them, and the endpoint that sends
- * them
+ * QTest for page requests: VT-d's page request queue, and the endpoint that
+ * sends page requests
  *
- * Every claim about the IOMMU is one that the "Intel Virtualization Technology
- * for Directed I/O" specification, rev. 5.10, makes, chapters 4.2, 6.5, 7.4 and
- * 11.4.11; those about the endpoint come from docs/specs/pasid-testdev.rst.
+ * Checks of the IOMMU follow the "Intel Virtualization Technology for Directed
+ * I/O" specification, rev. 5.10, chapters 4.2, 6.5, 7.4 and 11.4.11.  Checks of
+ * the endpoint follow docs/specs/pasid-testdev.rst.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -33,7 +33,7 @@
 #define PECTL_IP                BIT(30)
 #define PECTL_IM                BIT(31)
 
-/* A queue of one page has room for one request less than it has entries */
+/* A queue of one page; it has room for one page request less */
 #define QUEUE_ENTRIES           (4096 / 32)
 #define QUEUE_ROOM              (QUEUE_ENTRIES - 1)
 
@@ -167,7 +167,7 @@ static uint32_t request(Fixture *f, uint32_t req, uint32_t prreq,
     return vtd_dma(f->v, CMD_REQUEST, req, addr, 8);
 }
 
-/* Take the oldest request out of the queue, or say that there is none */
+/* Take the oldest page request out of the queue; false if there is none */
 static bool take(Fixture *f, uint64_t q[4])
 {
     uint64_t head = vtd_readq(f->v, REG_PQH);
@@ -217,14 +217,14 @@ static uint32_t wait_result(Fixture *f)
 #define INV_DTLB                0x3
 #define INV_PASID_DTLB          0x8
 
-/* What a device keeps of the translations without PASID */
+/* Invalidate the device's translations without PASID */
 static void inv_dtlb(Fixture *f, uint64_t addr, bool size)
 {
     g_assert_true(vtd_submit(f->v, INV_DTLB | ((uint64_t)f->v->sid << 32),
                              addr | size, 0, 0));
 }
 
-/* And of those with */
+/* And those with PASID */
 static void inv_pasid_dtlb(Fixture *f, uint32_t pasid, uint64_t addr, bool size,
                            bool global)
 {
@@ -236,7 +236,7 @@ static void inv_pasid_dtlb(Fixture *f, uint32_t pasid, uint64_t addr, bool size,
 
 #define ALL                     0x7ffffffffffff000ULL
 
-/* All that the IOMMU and the device have of anything */
+/* Everything that the IOMMU and the device have cached */
 static void inv_everything(Fixture *f)
 {
     vtd_inv_all(f->v);
@@ -251,7 +251,7 @@ static void no_fault(Fixture *f)
     g_assert_false(vtd_take_fault(f->v, &fault));
 }
 
-/* What is there without the property, and with it */
+/* Capabilities without and with the property */
 static void test_capability(void)
 {
     Fixture *f = fixture_new_with_args(VTD_NESTING_OPTS ",device-iotlb=on",
@@ -332,7 +332,7 @@ static void test_request(void)
     fixture_free(f);
 }
 
-/* The bits of the context entry, and what it and the unit say of PASIDs */
+/* The bits of the context entry, and the limits of PASIDs */
 static void test_not_allowed(void)
 {
     Fixture *f = fixture_new();
@@ -387,7 +387,7 @@ static void test_response(void)
     }
     vtd_testdev_writel(f->v, DEV_PRSEL, 2 * i);
     g_assert_cmphex(vtd_testdev_readl(f->v, DEV_PRGRP), ==, UINT32_MAX);
-    /* To nobody: lost, and no error */
+    /* To a missing device: lost, without an error */
     g_assert_true(vtd_submit(f->v, RESP_TYPE | (0xfff8ULL << 16), BIT_ULL(2), 0,
                              0));
     g_assert_true(vtd_submit(f->v, RESP_TYPE, BIT_ULL(2), 0, 0));
@@ -422,7 +422,7 @@ static void test_response_reserved(void)
     fixture_free(f);
 }
 
-/* PPR and the event: set by any request, the last of its group or not */
+/* PPR and the event are raised by any page request, last of its group or not */
 static void test_event(void)
 {
     Fixture *f = fixture_new();
@@ -435,7 +435,7 @@ static void test_event(void)
     /* Sent when it is unmasked */
     vtd_writel(f->v, REG_PECTL, 0);
     g_assert_cmphex(vtd_readl(f->v, REG_PECTL), ==, 0);
-    /* One while the condition is there is none */
+    /* No further event while the condition is pending */
     vtd_writel(f->v, REG_PECTL, PECTL_IM);
     request(f, NESTED, PRREQ_R | PRREQ_LAST | 2, IOVA, 1);
     g_assert_cmphex(vtd_readl(f->v, REG_PECTL), ==, PECTL_IM);
@@ -451,7 +451,7 @@ static void test_event(void)
     fixture_free(f);
 }
 
-/* What finds no room is answered by the hardware, and nothing comes after it */
+/* Hardware responds on overflow, and drops all later page requests */
 static void test_overflow(void)
 {
     Fixture *f = fixture_new();
@@ -483,7 +483,7 @@ static void test_overflow(void)
     fixture_free(f);
 }
 
-/* A queue of 2^n pages, and one that no memory is behind */
+/* A queue of 2^n pages, and one without memory */
 static void test_queue(void)
 {
     Fixture *f = fixture_new();
@@ -523,7 +523,7 @@ static void test_capability_of_device(void)
                                                     PCI_PRI_MAX_REQ)), ==,
                     16384);
     g_assert_cmphex(qtest_readw(f->v->qts, status), ==, PCI_PRI_STATUS_PASID);
-    /* No more outstanding groups than allowed; requests that end none count not */
+    /* Only as many outstanding groups as allowed; only last requests count */
     allow(f, 3);
     g_assert_cmpuint(request(f, NESTED, PRREQ_R | PRREQ_LAST, IOVA, 4), ==,
                      RESULT_NO_PRI);
@@ -554,7 +554,7 @@ static void test_capability_of_device(void)
     fixture_free(f);
 }
 
-/* The device touches a page that is there: nobody is asked */
+/* The device accesses a page that is present: no page request */
 static void test_ats_present(void)
 {
     Fixture *f = fixture_new();
@@ -580,7 +580,7 @@ static void test_ats_present(void)
     fixture_free(f);
 }
 
-/* One that is not: asked for, mapped, answered, done */
+/* A missing page: page request, mapping, page response, transfer */
 static void check_served(uint32_t req, uint32_t cmd)
 {
     Fixture *f = fixture_new();
@@ -595,7 +595,7 @@ static void check_served(uint32_t req, uint32_t cmd)
     g_assert_cmphex(q[1], ==, IOVA | (77 << 3) | REQ1_LPIG |
                     (cmd == CMD_ATS_READ ? REQ1_R : REQ1_W));
     g_assert_false(take(f, q));
-    /* It takes no other command, and an answer to others changes nothing */
+    /* It takes no other command, and ignores responses to other groups */
     vtd_testdev_writel(f->v, TESTDEV_CMD, TESTDEV_CMD_READ);
     g_assert_true(respond(f, req, 78, RESP_SUCCESS));
     g_assert_true(respond(f, req ^ BIT(31), 77, RESP_SUCCESS));
@@ -611,7 +611,7 @@ static void check_served(uint32_t req, uint32_t cmd)
     fixture_free(f);
 }
 
-/* Two answers in a row: the one that is meant counts */
+/* Two page responses in a row: only the matching one counts */
 static void test_ats_meant(void)
 {
     Fixture *f = fixture_new();
@@ -654,7 +654,7 @@ static void test_ats_refused(void)
     } cases[] = {
         { RESP_INVALID, RESULT_INVALID }, { RESP_FAILURE, RESULT_FAILURE },
         { 0x7, RESULT_FAILURE },
-        /* A success that isn't one */
+        /* Success without a mapping */
         { RESP_SUCCESS, RESULT_STILL },
     };
     Fixture *f = fixture_new();
@@ -667,7 +667,7 @@ static void test_ats_refused(void)
         g_assert_true(respond(f, NESTED, 0, cases[i].code));
         g_assert_cmphex(wait_result(f), ==, cases[i].result);
     }
-    /* Without PRI it fails at once, without ATS it isn't even tried */
+    /* Without PRI it fails at once, without ATS it isn't tried */
     ext_write(f, f->pri + PCI_PRI_CTRL, 0);
     g_assert_cmphex(vtd_dma(f->v, CMD_ATS_READ, NESTED, IOVA, 8), ==,
                     RESULT_NO_PRI);
@@ -678,7 +678,7 @@ static void test_ats_refused(void)
     fixture_free(f);
 }
 
-/* The permission is part of the question; A and D are as for a request */
+/* A translation request includes the permission; A and D are set as usual */
 static void test_ats_permission(void)
 {
     Fixture *f = fixture_new();
@@ -707,7 +707,7 @@ static void test_ats_permission(void)
     no_fault(f);
     vtd_reads(f->v, NESTED, IOVA, PAGE);
 
-    /* What software got wrong is a fault for translation requests as well */
+    /* Errors of software are faults for translation requests as well */
     vtd_or(f->v, f->v->ctx, CTX_DTE);
     vtd_set_pasid(f->v, P_NESTED, (VTDPasidEntry) {});
     inv_everything(f);
@@ -720,7 +720,7 @@ static void test_ats_permission(void)
 
 #define OTHER                   (PAGE + 0x1000)
 
-/* Which of the two pages does the device reach at IOVA? */
+/* Check which of the two pages the device reaches at IOVA */
 static int reaches(Fixture *f, uint32_t req, uint64_t addr)
 {
     uint32_t got;
@@ -737,8 +737,8 @@ static int reaches(Fixture *f, uint32_t req, uint64_t addr)
 }
 
 /*
- * Let the device keep a translation of the page, and move the page.  The IOMMU
- * knows that, the device does not.
+ * Let the device cache a translation of the page, then move the page.  Flush
+ * the IOMMU but not the device.
  */
 static void keep(Fixture *f, uint32_t req)
 {
@@ -750,7 +750,7 @@ static void keep(Fixture *f, uint32_t req)
     g_assert_cmpint(reaches(f, req, IOVA), ==, 1);
 }
 
-/* A translation stays until it is invalidated: that one and no other */
+/* An invalidation drops exactly the translations that it names */
 static void test_ats_kept(void)
 {
     Fixture *f = fixture_new();
@@ -766,7 +766,7 @@ static void test_ats_kept(void)
     /* 16 KiB, beside it: IOVA is the second page of four */
     inv_pasid_dtlb(f, P_NESTED, (IOVA & ~0x3fffULL) + 0x5000, true, false);
     g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 1);
-    /* What was asked for with the PASID is not used without */
+    /* A translation with the PASID is not used without it */
     g_assert_cmpint(reaches(f, REQ_RID, IOVA), ==, 2);
     g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 1);
     inv_pasid_dtlb(f, P_NESTED, IOVA, false, false);
@@ -793,7 +793,7 @@ static void test_ats_kept(void)
     inv_dtlb(f, ALL, true);
     g_assert_cmpint(reaches(f, REQ_RID, IOVA), ==, 2);
 
-    /* Another function's is not this one's */
+    /* An invalidation for another function */
     keep(f, NESTED);
     f->v->sid++;
     inv_pasid_dtlb(f, P_NESTED, ALL, true, false);
@@ -827,7 +827,7 @@ static void test_ats_forgotten(void)
     }
     g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
 
-    /* A permission that is missing: it asks again, and gets the rest as well */
+    /* A missing permission: it requests the translation again, with the rest */
     vtd_put(f->v, f->leaf, (vtd_gpa(PAGE) | FS_ALL) & ~FS_RW);
     inv_everything(f);
     g_assert_cmphex(vtd_dma(f->v, CMD_ATS_READ, NESTED, IOVA, 8), ==,
@@ -838,7 +838,7 @@ static void test_ats_forgotten(void)
                     TESTDEV_DONE_OK);
     g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
 
-    /* ATS goes off while it waits */
+    /* ATS is disabled while it waits */
     vtd_put(f->v, f->leaf, 0);
     inv_everything(f);
     g_assert_cmphex(vtd_dma(f->v, CMD_ATS_READ, NESTED, IOVA, 8), ==,
@@ -850,7 +850,7 @@ static void test_ats_forgotten(void)
     fixture_free(f);
 }
 
-/* A device that goes away while it waits, and resets */
+/* PRI is disabled while it waits, and resets */
 static void test_reset(void)
 {
     Fixture *f = fixture_new();

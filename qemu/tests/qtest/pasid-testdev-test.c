@@ -35,7 +35,7 @@ static void fill(VTD *v, uint64_t at, uint8_t seed, size_t len)
     qtest_memwrite(v->qts, at, data, len);
 }
 
-/* Whether there is at @at what fill() left, from its byte @from on */
+/* Does memory at @at have the bytes of fill(), from byte @from on? */
 static bool filled(VTD *v, uint64_t at, uint8_t seed, size_t from, size_t len)
 {
     g_autofree uint8_t *data = g_malloc(len);
@@ -221,7 +221,7 @@ static void test_fault(void)
 {
     VTD *v = testdev_new(NULL);
     uint64_t buf = v->bar.addr + TESTDEV_BUF;
-    /* Memory ends here and nothing follows */
+    /* Beyond the end of memory */
     uint64_t end = 0x80000000ULL;
 
     g_assert_cmpuint(vtd_dma(v, TESTDEV_CMD_READ, REQ_RID, VTD_HOLE, 8), ==,
@@ -353,7 +353,7 @@ static void test_own_bar(void)
                      TESTDEV_FAULT);
     g_assert_cmpuint(vtd_dma(v, TESTDEV_CMD_WRITE, REQ_RID, bar + TESTDEV_BUF,
                              2048), ==, TESTDEV_FAULT);
-    /* A command that would start itself again and again */
+    /* A command that would start itself forever */
     qtest_memwrite(v->qts, bar + TESTDEV_BUF, &cmd, sizeof(cmd));
     g_assert_cmpuint(vtd_dma(v, TESTDEV_CMD_WRITE, REQ_RID, bar + TESTDEV_CMD,
                              4), ==, TESTDEV_FAULT);
@@ -408,7 +408,7 @@ static void test_two_functions(void)
     g_assert_cmpuint(qpci_io_readl(other, bar, TESTDEV_RESULT), ==,
                      TESTDEV_FAULT);
 
-    /* By itself it can */
+    /* Alone, it can */
     vtd_testdev_writel(v, TESTDEV_BUF, 0x600df00d);
     qpci_io_writel(other, bar, TESTDEV_CMD, TESTDEV_CMD_READ);
     g_assert_cmpuint(qpci_io_readl(other, bar, TESTDEV_RESULT), ==,

@@ -67,7 +67,7 @@ unsigned int vtd_find_ext_cap(VTD *v, uint16_t id)
     return 0;
 }
 
-/* What a driver does before it uses the endpoint, and again after a reset */
+/* Set up the endpoint as a driver does, also after a reset */
 void vtd_testdev_enable(VTD *v)
 {
     unsigned int cap = vtd_find_ext_cap(v, PCI_EXT_CAP_ID_PASID);
@@ -401,7 +401,7 @@ bool vtd_submit(VTD *v, uint64_t q0, uint64_t q1, uint64_t q2, uint64_t q3)
     g_assert_not_reached();
 }
 
-/* Put something harmless in place of a bad descriptor and go on, 6.5.2.11 */
+/* Replace a bad descriptor by a harmless one and resume, 6.5.2.11 */
 void vtd_recover_queue(VTD *v)
 {
     uint64_t head = vtd_readq(v, VTD_REG_IQH);
@@ -554,7 +554,7 @@ void vtd_check_ok(const char *func, int line, VTD *v, uint32_t cmd,
     uint32_t result;
     int i;
 
-    /* No two probes look alike, so nothing old can pass for the answer */
+    /* All probes differ, so that no old data can pass */
     for (i = 0; i < PROBE_SIZE; i++) {
         pattern[i] = (++v->pattern * 0x9e3779b97f4a7c15ULL) >> 56;
     }

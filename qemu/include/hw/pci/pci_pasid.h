@@ -1,6 +1,7 @@
 /*
- * What an Express function asks of an IOMMU beside plain DMA: requests that
- * carry a PASID TLP prefix, translation requests (ATS) and page requests (PRI)
+ * Requests of a PCI Express function to an IOMMU, other than plain DMA:
+ * requests with a PASID TLP prefix, translation requests (ATS) and page
+ * requests (PRI)
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,7 +17,7 @@
 #define PCI_PASID_MAX_WIDTH     20
 #define PCI_PASID_MAX           ((1U << PCI_PASID_MAX_WIDTH) - 1)
 
-/* What the PASID TLP prefix says besides the PASID itself */
+/* Bits of the PASID TLP prefix besides the PASID */
 typedef enum PCIPASIDFlags {
     PCI_PASID_REQ_NONE = 0,
     PCI_PASID_REQ_EXEC = 1 << 0,    /* Execute Requested */
@@ -67,25 +68,25 @@ typedef struct PCIPageResponse {
     uint8_t code;
 } PCIPageResponse;
 
-/* Where a page request ended up */
+/* What happened to a page request */
 typedef enum PCIPageRequestResult {
-    PCI_PAGE_REQUEST_QUEUED,    /* Software will answer its group */
-    PCI_PAGE_REQUEST_DROPPED,   /* No room: a last one is answered "success" */
-    PCI_PAGE_REQUEST_INVALID,   /* Not allowed: a last one is answered so */
+    PCI_PAGE_REQUEST_QUEUED,    /* Software will respond to its group */
+    PCI_PAGE_REQUEST_DROPPED,   /* No room: success if the last of its group */
+    PCI_PAGE_REQUEST_INVALID,   /* Refused: invalid if the last of its group */
 } PCIPageRequestResult;
 
 /**
  * struct PCIATSInvalidation: an Invalidate Request Message
  *
- * @has_pasid: whether it is about translations with a PASID; else those without
+ * @has_pasid: for translations with a PASID, otherwise for those without
  *
- * @global: about those with any PASID
+ * @global: for translations with any PASID
  *
  * @pasid: the PASID, if @has_pasid and not @global
  *
  * @addr: first address of the range
  *
- * @mask: size of the range less one
+ * @mask: size of the range minus one
  */
 typedef struct PCIATSInvalidation {
     bool has_pasid;
@@ -96,9 +97,9 @@ typedef struct PCIATSInvalidation {
 } PCIATSInvalidation;
 
 /*
- * Interface of functions that keep translations (ATS) or send page requests
- * (PRI): how software's messages reach them.  An answer to a group that the
- * function doesn't know is the function's to ignore, since software writes it.
+ * Interface of functions that cache translations (ATS) or send page requests
+ * (PRI), by which they receive messages of software.  The function must ignore
+ * a page response to a group that it doesn't know, since software writes it.
  */
 #define INTERFACE_PCI_PRI_DEVICE "pci-pri-device"
 typedef struct PCIPRIDeviceClass PCIPRIDeviceClass;
@@ -109,25 +110,25 @@ struct PCIPRIDeviceClass {
     InterfaceClass parent_class;
 
     void (*page_response)(PCIDevice *dev, const PCIPageResponse *response);
-    /* Called while the IOMMU works through its queue, like @page_response */
+    /* Called while the IOMMU processes its queue, like @page_response */
     void (*ats_invalidate)(PCIDevice *dev, const PCIATSInvalidation *request);
 };
 
 /**
- * struct PCIPASIDOps: what an IOMMU does for requests-with-PASID
+ * struct PCIPASIDOps: operations of an IOMMU for requests-with-PASID
  *
- * They are apart from #PCIIOMMUOps because they work on (function, PASID) by
- * value.  The PASID is the guest's choice, up to 2^20 of them for every
- * function, so nothing that outlives the call, least of all an #AddressSpace,
- * may be made for one.
+ * They are separate from #PCIIOMMUOps because they take (function, PASID) by
+ * value.  The guest chooses the PASID, out of 2^20 for each function, so
+ * nothing may be allocated for it that outlives the call, least of all an
+ * #AddressSpace.
  */
 struct PCIPASIDOps {
     /**
      * @translate: translate the address of one untranslated
      * request-with-PASID
      *
-     * Mandatory.  Called within an RCU critical section.  On refusal the
-     * IOMMU reports the fault to the guest by itself.
+     * Mandatory.  Called within an RCU critical section.  If the IOMMU
+     * refuses the request, it reports the fault to the guest itself.
      *
      * @bus: the #PCIBus of the requester.
      *
@@ -151,17 +152,17 @@ struct PCIPASIDOps {
                                PCIPASIDFlags flags);
 
     /**
-     * @ats_translate: answer a translation request
+     * @ats_translate: handle a translation request
      *
-     * Optional.  As @translate, but with or without a PASID, and a page that
-     * is not there, or not with that permission, is no fault.
+     * Optional.  Like @translate, but with or without a PASID.  A missing
+     * page or permission is no fault.
      */
     IOMMUTLBEntry (*ats_translate)(PCIBus *bus, void *opaque, int devfn,
                                    bool has_pasid, uint32_t pasid, hwaddr addr,
                                    bool is_write, PCIPASIDFlags flags);
 
     /**
-     * @page_request: take a page request
+     * @page_request: handle a page request
      *
      * Optional.
      */
@@ -172,12 +173,12 @@ struct PCIPASIDOps {
 /**
  * pci_dma_rw_pasid: Read from or write to memory with a PASID
  *
- * The transfer goes block by block as the IOMMU translates it, so when it
- * fails the blocks before the failing one have been transferred.
+ * The transfer proceeds in blocks as the IOMMU translates them.  If it fails,
+ * the blocks before the failing one have been transferred.
  *
- * @dev: #PCIDevice doing the memory access.  Whether the guest has enabled
- *       the PASID capability, and the execute and privileged requests, is for
- *       the device to check.
+ * @dev: #PCIDevice doing the memory access.  The device must check that the
+ *       guest has enabled the PASID capability, and execute and privileged
+ *       requests.
  * @pasid: the PASID
  * @addr: address within the address space that the PASID selects
  * @buf: buffer with the data transferred
@@ -195,19 +196,19 @@ MemTxResult pci_dma_rw_pasid(PCIDevice *dev, uint32_t pasid, dma_addr_t addr,
                              PCIPASIDFlags flags);
 
 /**
- * pci_ats_translate: Ask for a translation
+ * pci_ats_translate: Request a translation
  *
- * @dev: #PCIDevice that asks.  Whether the guest has enabled its ATS
- *       capability, and what the prefix needs, is for the device to check.
+ * @dev: #PCIDevice that sends the request.  The device must check that the
+ *       guest has enabled its ATS capability, and what the prefix needs.
  * @has_pasid: whether the request has a PASID
  * @pasid: the PASID
  * @addr: the untranslated address
- * @is_write: whether permission to write is wanted
+ * @is_write: whether write permission is requested
  * @flags: the other bits of the prefix
  *
- * Returns: the translation, with the permissions that it has.  The device may
- * keep it until &PCIPRIDeviceClass.ats_invalidate says otherwise, and as long as
- * its ATS capability is enabled.
+ * Returns: the translation with its permissions.  The device may cache it until
+ * &PCIPRIDeviceClass.ats_invalidate is called or its ATS capability is
+ * disabled.
  */
 IOMMUTLBEntry pci_ats_translate(PCIDevice *dev, bool has_pasid, uint32_t pasid,
                                 dma_addr_t addr, bool is_write,
@@ -216,12 +217,13 @@ IOMMUTLBEntry pci_ats_translate(PCIDevice *dev, bool has_pasid, uint32_t pasid,
 /**
  * pci_page_request: Send a Page Request Message
  *
- * @dev: #PCIDevice that sends it.  Whether its PRI capability is enabled, and
- *       allows one more, is for the device to check.
+ * @dev: #PCIDevice that sends it.  The device must check that its PRI
+ *       capability is enabled and allows one more.
  * @request: the message
  *
- * Returns: where it ended up.  Only the answer to a %PCI_PAGE_REQUEST_QUEUED
- * one comes by &PCIPRIDeviceClass.page_response, and never during this call.
+ * Returns: what happened to it.  Only a %PCI_PAGE_REQUEST_QUEUED one gets its
+ * page response through &PCIPRIDeviceClass.page_response, never during this
+ * call.
  */
 PCIPageRequestResult pci_page_request(PCIDevice *dev,
                                       const PCIPageRequest *request);
