@@ -2,9 +2,8 @@
 /*
  * iommu-caps - can this host run guests with a virtual IOMMU?
  *
- * One line for each thing that is needed, with PASS or FAIL, and what can be
- * done about it. Asks VFIO what a virtual machine monitor would ask, and changes
- * nothing.
+ * Prints PASS or FAIL for each requirement, and what to do about each FAIL. Makes
+ * the same queries as a virtual machine monitor, and changes nothing.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -43,7 +42,7 @@ static void report(bool pass, const char *what, const char *format, va_list args
 		       detail[0] ? " (" : "", detail, detail[0] ? ")" : "");
 }
 
-/* A requirement that holds; the rest is the value, if there is one. */
+/* A requirement is met; @format gives its value, if any. */
 static void pass(const char *what, const char *format, ...)
 {
 	va_list args;
@@ -53,7 +52,7 @@ static void pass(const char *what, const char *format, ...)
 	va_end(args);
 }
 
-/* One that doesn't; the rest is the reason. */
+/* A requirement is not met; @format gives the reason. */
 static void fail(const char *what, const char *format, ...)
 {
 	va_list args;
@@ -84,7 +83,7 @@ static bool need(bool holds, const char *what)
 	return holds;
 }
 
-/* Last part of where a link leads to; empty if there is none. */
+/* Last component of a link's target; empty if there is no link. */
 static const char *link_name(char *buf, size_t size, const char *format, ...)
 {
 	char path[PATH_MAX], target[PATH_MAX];
@@ -136,13 +135,13 @@ static void advice_no_nesting(const char *bdf)
 		advice("Its VT-d has no scalable mode (ECAP 0x%llx, bit 43).",
 		       ecap);
 	} else {
-		advice("The hardware could: boot with intel_iommu=on,sm_on.");
+		advice("The hardware supports it: boot with intel_iommu=on,sm_on.");
 	}
 }
 
 /*
- * Is the group one device, and VFIO's? Gives the name of a device in any case;
- * empty if there is none.
+ * Does the group have one device only, and a VFIO driver? Returns the name of a
+ * device in @bdf, or an empty string if there is none.
  */
 static bool check_devices(int id, char *bdf, size_t size)
 {
@@ -171,8 +170,8 @@ static bool check_devices(int id, char *bdf, size_t size)
 		pass("holds one device", "%s", bdf);
 	} else {
 		fail("holds one device", "%d", nr);
-		advice("A guest's page table can only be given to a device alone in its group.");
-		advice("Another slot, or a bridge with ACS enabled, gives it a group of its own.");
+		advice("A guest's page table can only be bound to the only device in a group.");
+		advice("In another slot, or behind a bridge with ACS, it may get its own group.");
 	}
 
 	rewinddir(dir);
@@ -232,7 +231,7 @@ static void check_caps(const struct vfio_iommu_type1_info_cap_nesting *nesting,
 	if (caps.formats & (1ULL << IOMMU_UAPI_FORMAT_INTEL_VTD))
 		pass("page table format", "Intel VT-d");
 	else
-		fail("page table format", "none that this program knows");
+		fail("page table format", "unknown to this program");
 	if (caps.addr_width >= 48)
 		pass("guest page tables of four levels", "%u bits",
 		     caps.addr_width);
@@ -256,7 +255,7 @@ static void check_caps(const struct vfio_iommu_type1_info_cap_nesting *nesting,
 		fail("PASIDs from the host", "%s", "");
 	} else if (!nesting->pasid_quota) {
 		fail("PASIDs from the host", "quota 0");
-		advice("Raise the parameter pasid_quota of VFIO in /sys/module/vfio/parameters.");
+		advice("Raise VFIO's parameter pasid_quota in /sys/module/vfio/parameters.");
 	} else {
 		pass("PASIDs from the host", "quota %u", nesting->pasid_quota);
 	}
@@ -319,13 +318,13 @@ static void check_group(int id)
 	group = open(path, O_RDWR);
 	if (group < 0) {
 		error = errno;
-		/* Said already, if it is not VFIO's. */
+		/* Without a VFIO driver, this has been reported already. */
 		if (ready || error != ENOENT)
 			fail("can be used", "%s: %s", path, strerror(error));
 		if (error == EBUSY)
-			advice("Another program has it: ask again when that is gone.");
+			advice("Another program uses it: try again when that has ended.");
 		else if (error == EACCES)
-			advice("Run this as root, or as the group's owner.");
+			advice("Run this as root, or as the owner of the group.");
 		return;
 	}
 	container = open("/dev/vfio/vfio", O_RDWR);
@@ -380,7 +379,7 @@ static int compare(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-/* Every group that VFIO has. */
+/* All groups that belong to VFIO. */
 static int find_groups(int *ids)
 {
 	struct dirent *de;
@@ -411,20 +410,20 @@ static void print_help(FILE *to)
 	      "    iommu-caps --help\n"
 	      "\n"
 	      "DESCRIPTION\n"
-	      "    Asks the kernel, and then the IOMMU behind each IOMMU group, for\n"
-	      "    everything that a virtual machine monitor needs to bind its guest's\n"
-	      "    page tables to a device. Prints one line for each requirement, PASS\n"
-	      "    or FAIL, and after a FAIL what can be done about it.\n"
+	      "    Checks the kernel, and then each IOMMU group, for everything that a\n"
+	      "    virtual machine monitor needs to bind its guest's page tables to a\n"
+	      "    device. Prints PASS or FAIL for each requirement, and what to do\n"
+	      "    about each FAIL.\n"
 	      "\n"
 	      "    GROUP is a number as in /dev/vfio and /sys/kernel/iommu_groups.\n"
-	      "    Without one, all groups are asked that VFIO has.\n"
+	      "    Without it, all groups that belong to VFIO are checked.\n"
 	      "\n"
-	      "    The devices themselves are not opened. A group that a program is\n"
-	      "    using can't be asked, and fails.\n"
+	      "    The devices themselves are not opened. A group that is in use can't\n"
+	      "    be checked, and fails.\n"
 	      "\n"
 	      "OPTIONS\n"
-	      "    -q, --quiet   print what fails only\n"
-	      "    -h, --help    this text\n"
+	      "    -q, --quiet   print failures only\n"
+	      "    -h, --help    print this text\n"
 	      "\n"
 	      "EXIT STATUS\n"
 	      "    0  every requirement is met\n"
@@ -481,10 +480,10 @@ int main(int argc, char **argv)
 		subject = "host";
 		if (!nr) {
 			fail("a group belongs to VFIO", "none does");
-			advice("Name the group of a device to be told how to give it to VFIO:");
+			advice("Name the group of a device to see how to give it to VFIO:");
 			advice("readlink /sys/bus/pci/devices/DEVICE/iommu_group");
-			advice("If there is no group, enable the IOMMU: in the firmware's setup,");
-			advice("and by booting with intel_iommu=on,sm_on.");
+			advice("If it has no group, enable the IOMMU in the firmware setup,");
+			advice("and boot with intel_iommu=on,sm_on.");
 		}
 		for (i = 0; i < nr; i++)
 			check_group(ids[i]);
