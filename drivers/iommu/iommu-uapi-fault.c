@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Guest-owned I/O page tables: page requests of devices, on their way to user
- * space, and the answers.
+ * Guest-owned I/O page tables: page requests of devices on their way to user
+ * space, the responses, and DMA faults.
  *
- * A group of page requests that reaches a binding with a queue waits there until
- * it is answered: by user space, by the time limit, or because the binding or
- * the file ends. Each is answered exactly once, by whoever takes it off the list.
+ * A page request group for a binding with a queue waits in the queue until it is
+ * answered: by user space, by the time limit, or because the binding or the file
+ * ends. Each is answered exactly once, by whoever takes it off the list, or
+ * forgotten because its device was reset.
  *
- * Locks: &iommu_uapi_faults.lock is taken by the IOMMU driver's thread that
- * hands over a request, so nothing that waits for user space may be done under
- * it. It is taken inside of the IOMMU driver's lock for page requests, and
- * outside of the device's &iommu_fault_param.lock.
+ * Locks: &iommu_uapi_faults.lock is taken by the thread of the IOMMU driver that
+ * hands over page requests, so nothing that waits for user space may be done
+ * under it. It is taken inside of the IOMMU driver's lock for page requests, and
+ * outside of the device's &iommu_fault_param.lock. &dev_iommu.lock protects which
+ * queue a device has.
  */
 #include <linux/anon_inodes.h>
+#include <linux/atomic.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/iommu-uapi.h>
 #include <linux/jiffies.h>
 #include <linux/kref.h>
 #include <linux/list.h>
@@ -27,43 +29,59 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
-#include "iommu-priv.h"
+#include "iommu-uapi.h"
 
 /*
- * What may wait in a queue, in groups, and in requests of one group. As many
- * groups that ran out of time are remembered.
+ * What may wait in a queue, in page request groups, and in page requests of one
+ * group. As many groups that ran out of time are remembered.
  */
 #define MAX_GROUPS	IOMMU_UAPI_MAX_GROUPS
 #define MAX_REQUESTS	IOMMU_UAPI_MAX_GROUP_REQUESTS
+#define MAX_DMA_FAULTS	IOMMU_UAPI_MAX_DMA_FAULTS
+
+/* All parameters of the core are in one place, whichever file they are in. */
+#undef MODULE_PARAM_PREFIX
+#define MODULE_PARAM_PREFIX "iommu_uapi."
 
 static unsigned int page_response_ms __read_mostly = 10000;
 module_param(page_response_ms, uint, 0644);
 MODULE_PARM_DESC(page_response_ms,
-		 "Milliseconds until a page request is answered as invalid (10000)");
+		 "Milliseconds until a page request is answered as invalid, unless its container sets another limit; 0 for no limit (10000)");
+
+static unsigned int page_response_max_ms __read_mostly;
+module_param(page_response_max_ms, uint, 0644);
+MODULE_PARM_DESC(page_response_max_ms,
+		 "Longest time limit that a container may set, in milliseconds; 0 for any (0)");
 
 /**
- * struct iommu_uapi_faults - queue of page requests
- * @users: one for the carrier, one for the file
+ * struct iommu_uapi_faults - queue of page requests and DMA faults
+ * @users: one for the carrier, one for an open file, one for each device
  * @lock: protects everything below
  * @groups: list of struct waiting_group in the order of arrival
  * @nr_groups: number of them
- * @nr_new: number of those that have not been given out. Also read without the
- *	lock, by whoever waits.
- * @late: list of struct waiting_group that were given out and ran out of time,
- *	so that an answer that comes late can be told from one that is wrong
+ * @nr_new: number of those that have not been read. Also read without the lock
+ *	by whoever waits
+ * @late: list of struct waiting_group that were read and ran out of time, so that
+ *	a late answer can be told from a wrong one
  * @nr_late: number of them
- * @next_cookie: what the next group is known by
- * @overflows: groups that found no room
- * @timeouts: groups that nobody answered in time
+ * @next_cookie: cookie of the next page request group
+ * @overflows: page request groups that found no room
+ * @timeouts: page request groups that nobody answered in time
+ * @timeout_ms: time limit for an answer, or 0
  * @version: of the records that are read
  * @open: whether there is a file, so that somebody may answer
- * @carried: whether there is a carrier, so that further requests may come
- * @wait: for groups to read
- * @expire: looks for groups that nobody answers
+ * @carried: whether there is a carrier, so that more may come
+ * @dma_faults: ring of MAX_DMA_FAULTS records; NULL unless the file has them
+ * @dma_first: index of the oldest record in it
+ * @nr_dma: number of records in it. Also read without the lock by whoever waits
+ * @dma_lost: DMA faults that found no room, since the last that did
+ * @lost: DMA faults that found no room, ever
+ * @wait: for something to read
+ * @expire: looks for page request groups whose time is up
  */
 struct iommu_uapi_faults {
 	struct kref users;
-	/* Never held while user space is waited for, see above. */
+	/* Never held while waiting for user space, see above. */
 	struct mutex lock;
 	struct list_head groups;
 	unsigned int nr_groups;
@@ -73,14 +91,23 @@ struct iommu_uapi_faults {
 	u64 next_cookie;
 	u32 overflows;
 	u32 timeouts;
+	u32 timeout_ms;
 	u32 version;
 	bool open;
 	bool carried;
+	struct iommu_uapi_dma_fault *dma_faults;
+	unsigned int dma_first;
+	unsigned int nr_dma;
+	u64 dma_lost;
+	u32 lost;
 	wait_queue_head_t wait;
 	struct delayed_work expire;
 };
 
-/* @group is gone when it is late, so what it is known by is kept here. */
+/*
+ * @group is freed when its time is up, so what a response names is kept here.
+ * @deadline is valid while the queue has a time limit.
+ */
 struct waiting_group {
 	struct list_head node;
 	struct iopf_group *group;
@@ -93,10 +120,11 @@ struct waiting_group {
 	unsigned long deadline;
 };
 
-/* The caller frees @waiting, or keeps it for whoever is late. */
-static void faults_answer(struct iommu_uapi_faults *faults,
-			  struct waiting_group *waiting,
-			  enum iommu_page_response_code code)
+/* Files that have DMA faults, so that drivers need not look for a reader. */
+static atomic_t dma_fault_files = ATOMIC_INIT(0);
+
+static void faults_remove(struct iommu_uapi_faults *faults,
+			  struct waiting_group *waiting)
 {
 	lockdep_assert_held(&faults->lock);
 
@@ -104,6 +132,14 @@ static void faults_answer(struct iommu_uapi_faults *faults,
 	faults->nr_groups--;
 	if (!waiting->given)
 		WRITE_ONCE(faults->nr_new, faults->nr_new - 1);
+}
+
+/* The caller frees @waiting, or keeps it to recognise a late answer. */
+static void faults_answer(struct iommu_uapi_faults *faults,
+			  struct waiting_group *waiting,
+			  enum iommu_page_response_code code)
+{
+	faults_remove(faults, waiting);
 	iopf_group_response(waiting->group, code);
 	iopf_free_group(waiting->group);
 }
@@ -118,13 +154,14 @@ static void faults_forget_late(struct iommu_uapi_faults *faults,
 	kfree(late);
 }
 
-/* All of @binding, or all if that is NULL. */
+/* All page requests of @binding, or of all bindings if that is NULL. */
 static void faults_answer_all(struct iommu_uapi_faults *faults,
 			      struct iommu_uapi_binding *binding)
 {
 	struct waiting_group *waiting, *tmp;
 
-	mutex_lock(&faults->lock);
+	lockdep_assert_held(&faults->lock);
+
 	list_for_each_entry_safe(waiting, tmp, &faults->groups, node) {
 		if (binding && waiting->binding != binding)
 			continue;
@@ -135,7 +172,32 @@ static void faults_answer_all(struct iommu_uapi_faults *faults,
 		if (!binding || waiting->binding == binding)
 			faults_forget_late(faults, waiting);
 	}
+}
+
+/* Forget what @dev asked for before it was reset: it no longer waits. */
+static void faults_forget_dev(struct iommu_uapi_faults *faults,
+			      struct device *dev)
+{
+	struct waiting_group *waiting, *tmp;
+
+	mutex_lock(&faults->lock);
+	list_for_each_entry_safe(waiting, tmp, &faults->groups, node) {
+		if (waiting->binding->dev != dev)
+			continue;
+		faults_remove(faults, waiting);
+		iopf_free_group(waiting->group);
+		kfree(waiting);
+	}
+	list_for_each_entry_safe(waiting, tmp, &faults->late, node) {
+		if (waiting->binding->dev == dev)
+			faults_forget_late(faults, waiting);
+	}
 	mutex_unlock(&faults->lock);
+}
+
+static unsigned long faults_limit(struct iommu_uapi_faults *faults)
+{
+	return max(msecs_to_jiffies(faults->timeout_ms), 1UL);
 }
 
 static void faults_expire(struct work_struct *work)
@@ -143,15 +205,16 @@ static void faults_expire(struct work_struct *work)
 	struct iommu_uapi_faults *faults =
 		container_of(work, struct iommu_uapi_faults, expire.work);
 	struct waiting_group *waiting, *tmp;
-	unsigned long now = jiffies, left, delay = ULONG_MAX;
 
 	mutex_lock(&faults->lock);
+	/* In the order of arrival, so also in that of the deadlines. */
 	list_for_each_entry_safe(waiting, tmp, &faults->groups, node) {
-		/* Not in the order of arrival if the limit was changed. */
-		if (time_before(now, waiting->deadline)) {
-			left = waiting->deadline - now;
-			delay = min(delay, left);
-			continue;
+		if (!faults->timeout_ms)
+			break;
+		if (time_before(jiffies, waiting->deadline)) {
+			mod_delayed_work(system_unbound_wq, &faults->expire,
+					 waiting->deadline - jiffies);
+			break;
 		}
 		faults->timeouts++;
 		faults_answer(faults, waiting, IOMMU_PAGE_RESP_INVALID);
@@ -166,14 +229,38 @@ static void faults_expire(struct work_struct *work)
 							    struct waiting_group,
 							    node));
 	}
-	if (faults->nr_groups)
-		mod_delayed_work(system_unbound_wq, &faults->expire, delay);
 	mutex_unlock(&faults->lock);
 }
 
+/* Are these page requests that the table of @binding could serve? */
+static bool faults_servable(const struct iommu_uapi_binding *binding,
+			    struct iopf_group *group)
+{
+	u32 width = READ_ONCE(binding->addr_width);
+	const struct iommu_fault_page_request *prm;
+	struct iopf_fault *fault;
+
+	if (group->fault_count > MAX_REQUESTS)
+		return false;
+	list_for_each_entry(fault, &group->faults, list) {
+		prm = &fault->fault.prm;
+		if (width && !addr_canonical(prm->addr, width))
+			return false;
+		/* No PASID entry allows requests to execute. */
+		if (prm->perm & IOMMU_FAULT_PERM_EXEC)
+			return false;
+		if (prm->perm & IOMMU_FAULT_PERM_PRIV &&
+		    !READ_ONCE(binding->privileged))
+			return false;
+	}
+	/* PASID 0 stands for requests without PASID, and no device may send it. */
+	prm = &group->last_fault.fault.prm;
+	return prm->pasid || !(prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID);
+}
+
 /*
- * Whatever happens, the group is answered or kept: an error would make the
- * caller answer, with a failure that ends the device's page requests for good.
+ * Whatever happens, the group is answered or kept: after an error the caller
+ * would answer, with a failure that ends the device's page requests for good.
  */
 static int faults_take(struct iopf_group *group)
 {
@@ -182,19 +269,24 @@ static int faults_take(struct iopf_group *group)
 			     handle);
 	const struct iommu_fault_page_request *prm =
 		&group->last_fault.fault.prm;
-	struct iommu_uapi_faults *faults = binding->faults;
+	struct iommu_uapi_faults *faults = READ_ONCE(binding->faults);
+	bool servable = faults_servable(binding, group);
 	struct waiting_group *waiting;
-	unsigned long delay =
-		max(msecs_to_jiffies(READ_ONCE(page_response_ms)), 1UL);
 
 	/* The caller answers what is on its list when the device goes. */
 	iopf_group_dequeue(group);
+	if (!faults) {
+		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
+		iopf_free_group(group);
+		return 0;
+	}
 	waiting = kzalloc(sizeof(*waiting), GFP_KERNEL);
 
 	mutex_lock(&faults->lock);
-	if (!waiting || !faults->open || faults->nr_groups >= MAX_GROUPS ||
-	    group->fault_count > MAX_REQUESTS) {
-		if (faults->open)
+	if (!waiting || !faults->open || !servable ||
+	    faults->nr_groups >= MAX_GROUPS) {
+		if (faults->open &&
+		    (servable || group->fault_count > MAX_REQUESTS))
 			faults->overflows++;
 		mutex_unlock(&faults->lock);
 		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
@@ -209,14 +301,14 @@ static int faults_take(struct iopf_group *group)
 	waiting->pasid = prm->pasid;
 	waiting->has_pasid = prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
 	waiting->cookie = faults->next_cookie++;
-	waiting->deadline = jiffies + delay;
+	waiting->deadline = jiffies + faults_limit(faults);
 	list_add_tail(&waiting->node, &faults->groups);
 	WRITE_ONCE(faults->nr_new, faults->nr_new + 1);
 	faults->nr_groups++;
-	/* Set for a group that is answered by now, it does no harm. */
-	if (!delayed_work_pending(&faults->expire) ||
-	    time_before(waiting->deadline, faults->expire.timer.expires))
-		mod_delayed_work(system_unbound_wq, &faults->expire, delay);
+	/* Otherwise it is set for a group that came before, or is gone. */
+	if (faults->timeout_ms && !delayed_work_pending(&faults->expire))
+		mod_delayed_work(system_unbound_wq, &faults->expire,
+				 faults_limit(faults));
 	wake_up_interruptible(&faults->wait);
 	mutex_unlock(&faults->lock);
 	return 0;
@@ -263,8 +355,9 @@ static void faults_fill(struct iommu_uapi_page_request *record, u32 version,
 }
 
 /*
- * Give out the first group that has not been, if it fits. Copied without the
- * lock: the copy may wait for user space, which may wait for an answer.
+ * Give out the first page request group that has not been read, if it fits.
+ * Copied without the lock: the copy may wait for user space, which may wait for an
+ * answer.
  */
 static ssize_t faults_give(struct iommu_uapi_faults *faults, char __user *buf,
 			   size_t left, struct iommu_uapi_page_request *records)
@@ -301,7 +394,7 @@ static ssize_t faults_give(struct iommu_uapi_faults *faults, char __user *buf,
 	if (i == nr)
 		return nr * size;
 
-	/* It is the next one again, unless it has been answered meanwhile. */
+	/* It is the next one again, unless it has been answered since. */
 	mutex_lock(&faults->lock);
 	list_for_each_entry(waiting, &faults->groups, node) {
 		if (waiting->cookie == cookie) {
@@ -315,10 +408,42 @@ static ssize_t faults_give(struct iommu_uapi_faults *faults, char __user *buf,
 	return -EFAULT;
 }
 
-/* Does not sleep, for it is asked on the way to sleep. */
+/* The same for the oldest DMA fault. */
+static ssize_t faults_give_dma(struct iommu_uapi_faults *faults,
+			       char __user *buf, size_t left)
+{
+	int size = iommu_uapi_get_size(IOMMU_UAPI_DMA_FAULT, faults->version);
+	struct iommu_uapi_dma_fault record;
+
+	mutex_lock(&faults->lock);
+	if (!faults->nr_dma) {
+		mutex_unlock(&faults->lock);
+		return 0;
+	}
+	if (size > left) {
+		mutex_unlock(&faults->lock);
+		return -EMSGSIZE;
+	}
+	record = faults->dma_faults[faults->dma_first];
+	faults->dma_first = (faults->dma_first + 1) % MAX_DMA_FAULTS;
+	WRITE_ONCE(faults->nr_dma, faults->nr_dma - 1);
+	mutex_unlock(&faults->lock);
+
+	if (!copy_to_user(buf, &record, size))
+		return size;
+
+	mutex_lock(&faults->lock);
+	faults->dma_lost++;
+	faults->lost++;
+	mutex_unlock(&faults->lock);
+	return -EFAULT;
+}
+
+/* Does not sleep, since it is called by whoever is about to. */
 static bool faults_readable(struct iommu_uapi_faults *faults)
 {
-	return READ_ONCE(faults->nr_new) || !READ_ONCE(faults->carried);
+	return READ_ONCE(faults->nr_new) || READ_ONCE(faults->nr_dma) ||
+	       !READ_ONCE(faults->carried);
 }
 
 static ssize_t faults_read(struct file *file, char __user *buf, size_t count,
@@ -339,11 +464,13 @@ static ssize_t faults_read(struct file *file, char __user *buf, size_t count,
 
 	for (;;) {
 		rc = faults_give(faults, buf + done, count - done, records);
+		if (!rc)
+			rc = faults_give_dma(faults, buf + done, count - done);
 		if (rc > 0) {
 			done += rc;
 			continue;
 		}
-		/* Without its carrier no further one can come: end of file. */
+		/* Without its carrier nothing more can come: end of file. */
 		if (rc || done || !READ_ONCE(faults->carried))
 			break;
 		if (file->f_flags & O_NONBLOCK) {
@@ -385,7 +512,7 @@ static bool faults_matches(const struct waiting_group *waiting,
 	       resp->cookie == waiting->cookie;
 }
 
-/* No group waits for @resp: has it come too late? It is told so once. */
+/* No group waits for @resp. A late answer gets ETIME once. */
 static int faults_check_late(struct iommu_uapi_faults *faults,
 			     const struct iommu_uapi_page_response *resp)
 {
@@ -466,7 +593,7 @@ static __poll_t faults_poll(struct file *file, struct poll_table_struct *wait)
 	__poll_t events = EPOLLOUT | EPOLLWRNORM;
 
 	poll_wait(file, &faults->wait, wait);
-	if (READ_ONCE(faults->nr_new))
+	if (READ_ONCE(faults->nr_new) || READ_ONCE(faults->nr_dma))
 		events |= EPOLLIN | EPOLLRDNORM;
 	if (!READ_ONCE(faults->carried))
 		events |= EPOLLHUP;
@@ -489,8 +616,13 @@ static int faults_release(struct inode *inode, struct file *file)
 
 	mutex_lock(&faults->lock);
 	faults->open = false;
-	mutex_unlock(&faults->lock);
 	faults_answer_all(faults, NULL);
+	if (faults->dma_faults)
+		atomic_dec(&dma_fault_files);
+	kvfree(faults->dma_faults);
+	faults->dma_faults = NULL;
+	WRITE_ONCE(faults->nr_dma, 0);
+	mutex_unlock(&faults->lock);
 	kref_put(&faults->users, faults_free);
 	return 0;
 }
@@ -503,27 +635,19 @@ static const struct file_operations faults_fops = {
 };
 
 /**
- * iommu_uapi_faults_create - make a queue of page requests, and its file
- * @version: version of the records that will be read, see
- *	struct iommu_uapi_page_request
- * @fd: set to the file descriptor, on success
+ * iommu_uapi_faults_alloc - make a queue of page requests and DMA faults
  *
- * The queue holds IOMMU_UAPI_MAX_GROUPS groups. Hand it to iommu_uapi_bind().
+ * The queue holds IOMMU_UAPI_MAX_GROUPS page request groups. Hand it to
+ * iommu_uapi_bind() and iommu_uapi_faults_add_dev(). Until
+ * iommu_uapi_faults_open(), page requests are answered as invalid.
  *
  * Context: may sleep.
  *
- * Return: the queue, for iommu_uapi_faults_put(); ERR_PTR(-EINVAL) or
- * ERR_PTR(-EOPNOTSUPP) as iommu_uapi_get_size() says of @version; ERR_PTR() of
- * -ENOMEM, -EMFILE or -ENFILE.
+ * Return: the queue, for iommu_uapi_faults_put(); or ERR_PTR(-ENOMEM).
  */
-struct iommu_uapi_faults *iommu_uapi_faults_create(u32 version, int *fd)
+struct iommu_uapi_faults *iommu_uapi_faults_alloc(void)
 {
 	struct iommu_uapi_faults *faults;
-	int rc;
-
-	rc = iommu_uapi_get_size(IOMMU_UAPI_PAGE_REQUEST, version);
-	if (rc < 0)
-		return ERR_PTR(rc);
 
 	faults = kzalloc(sizeof(*faults), GFP_KERNEL_ACCOUNT);
 	if (!faults)
@@ -534,29 +658,119 @@ struct iommu_uapi_faults *iommu_uapi_faults_create(u32 version, int *fd)
 	INIT_LIST_HEAD(&faults->groups);
 	INIT_LIST_HEAD(&faults->late);
 	faults->next_cookie = 1;
-	faults->version = version;
-	faults->open = true;
+	faults->timeout_ms = READ_ONCE(page_response_ms);
 	faults->carried = true;
 	init_waitqueue_head(&faults->wait);
 	INIT_DELAYED_WORK(&faults->expire, faults_expire);
-
-	kref_get(&faults->users);
-	rc = anon_inode_getfd("[iommu-page-requests]", &faults_fops, faults,
-			      O_RDWR | O_CLOEXEC);
-	if (rc < 0) {
-		kfree(faults);
-		return ERR_PTR(rc);
-	}
-	*fd = rc;
 	return faults;
 }
-EXPORT_SYMBOL_GPL(iommu_uapi_faults_create);
+EXPORT_SYMBOL_GPL(iommu_uapi_faults_alloc);
+
+/**
+ * iommu_uapi_faults_open - make the file of a queue
+ * @faults: the queue
+ * @version: version of the records that will be read, see
+ *	struct iommu_uapi_page_request
+ * @dma_faults: whether DMA faults can be read too
+ *
+ * A queue has one file at a time. The time limit is what it was, or else that of
+ * the administrator.
+ *
+ * Context: may sleep.
+ *
+ * Return: a file descriptor; -EEXIST if a file is open; -EINVAL or -EOPNOTSUPP
+ * as iommu_uapi_get_size() says of @version; -ENOMEM, -EMFILE or -ENFILE.
+ */
+int iommu_uapi_faults_open(struct iommu_uapi_faults *faults, u32 version,
+			   bool dma_faults)
+{
+	struct iommu_uapi_dma_fault *ring = NULL;
+	int rc;
+
+	rc = iommu_uapi_get_size(IOMMU_UAPI_PAGE_REQUEST, version);
+	if (rc < 0)
+		return rc;
+	if (dma_faults) {
+		ring = kvcalloc(MAX_DMA_FAULTS, sizeof(*ring),
+				GFP_KERNEL_ACCOUNT);
+		if (!ring)
+			return -ENOMEM;
+	}
+
+	mutex_lock(&faults->lock);
+	if (faults->open) {
+		rc = -EEXIST;
+	} else {
+		kref_get(&faults->users);
+		rc = anon_inode_getfd("[iommu-page-requests]", &faults_fops,
+				      faults, O_RDWR | O_CLOEXEC);
+		if (rc < 0)
+			kref_put(&faults->users, faults_free);
+	}
+	/* User space may have guessed the descriptor, but can't use it yet. */
+	if (rc >= 0) {
+		faults->version = version;
+		faults->dma_faults = ring;
+		if (ring)
+			atomic_inc(&dma_fault_files);
+		faults->dma_lost = 0;
+		faults->open = true;
+		ring = NULL;
+	}
+	mutex_unlock(&faults->lock);
+	kvfree(ring);
+	return rc;
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_faults_open);
+
+/**
+ * iommu_uapi_faults_check_timeout - may a carrier set this time limit?
+ * @timeout_ms: the limit in milliseconds, 0 for none
+ *
+ * Context: any.
+ *
+ * Return: 0, or -EDQUOT if it is longer than the administrator allows.
+ */
+int iommu_uapi_faults_check_timeout(u32 timeout_ms)
+{
+	unsigned int most = READ_ONCE(page_response_max_ms);
+
+	/* No limit is more than any. */
+	return most && timeout_ms - 1 >= most ? -EDQUOT : 0;
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_faults_check_timeout);
+
+/**
+ * iommu_uapi_faults_set_timeout - set the time limit for answers
+ * @faults: the queue
+ * @timeout_ms: what iommu_uapi_faults_check_timeout() allowed
+ *
+ * Time starts anew for all that waits.
+ *
+ * Context: may sleep.
+ */
+void iommu_uapi_faults_set_timeout(struct iommu_uapi_faults *faults,
+				   u32 timeout_ms)
+{
+	struct waiting_group *waiting;
+
+	mutex_lock(&faults->lock);
+	faults->timeout_ms = timeout_ms;
+	list_for_each_entry(waiting, &faults->groups, node)
+		waiting->deadline = jiffies + faults_limit(faults);
+	if (timeout_ms && faults->nr_groups)
+		mod_delayed_work(system_unbound_wq, &faults->expire,
+				 faults_limit(faults));
+	mutex_unlock(&faults->lock);
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_faults_set_timeout);
 
 /**
  * iommu_uapi_faults_put - the carrier is done with a queue
- * @faults: the queue, which no binding uses any more; NULL is ignored
+ * @faults: the queue, which no binding and no device uses any more; NULL is
+ *	ignored
  *
- * The file stays until it is closed, and has nothing more to say.
+ * The file stays until it is closed, and has nothing more to read.
  *
  * Context: may sleep.
  */
@@ -574,44 +788,210 @@ void iommu_uapi_faults_put(struct iommu_uapi_faults *faults)
 EXPORT_SYMBOL_GPL(iommu_uapi_faults_put);
 
 /**
- * iommu_uapi_faults_count - what happened to page requests
+ * iommu_uapi_faults_count - what happened to page requests and DMA faults
  * @faults: the queue
- * @waiting: set to the number of groups without an answer
- * @overflows: set to the number of groups that found no room
- * @timeouts: set to the number of groups that nobody answered in time
+ * @waiting: set to the number of page request groups without an answer
+ * @overflows: set to the number of page request groups that found no room
+ * @timeouts: set to the number of page request groups that nobody answered in
+ *	time
+ * @lost: set to the number of DMA faults that found no room
  *
  * Context: may sleep.
  */
 void iommu_uapi_faults_count(struct iommu_uapi_faults *faults, u32 *waiting,
-			     u32 *overflows, u32 *timeouts)
+			     u32 *overflows, u32 *timeouts, u32 *lost)
 {
 	mutex_lock(&faults->lock);
 	*waiting = faults->nr_groups;
 	*overflows = faults->overflows;
 	*timeouts = faults->timeouts;
+	*lost = faults->lost;
 	mutex_unlock(&faults->lock);
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_faults_count);
 
-/* Page requests of @binding go to @faults from when it is attached on. */
+/**
+ * iommu_uapi_faults_add_dev - let a queue know of a device's faults and resets
+ * @faults: the queue
+ * @dev: the device, for iommu_uapi_faults_remove_dev()
+ *
+ * Context: may sleep.
+ *
+ * Return: 0, or -EBUSY if @dev has a queue already.
+ */
+int iommu_uapi_faults_add_dev(struct iommu_uapi_faults *faults,
+			      struct device *dev)
+{
+	int rc = 0;
+
+	mutex_lock(&dev->iommu->lock);
+	if (dev->iommu->uapi_faults) {
+		rc = -EBUSY;
+	} else {
+		kref_get(&faults->users);
+		dev->iommu->uapi_faults = faults;
+	}
+	mutex_unlock(&dev->iommu->lock);
+	return rc;
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_faults_add_dev);
+
+static struct iommu_uapi_faults *faults_get(struct device *dev)
+{
+	struct iommu_uapi_faults *faults;
+
+	if (!dev->iommu)
+		return NULL;
+
+	mutex_lock(&dev->iommu->lock);
+	faults = dev->iommu->uapi_faults;
+	if (faults)
+		kref_get(&faults->users);
+	mutex_unlock(&dev->iommu->lock);
+	return faults;
+}
+
+/**
+ * iommu_uapi_faults_remove_dev - undo iommu_uapi_faults_add_dev()
+ * @dev: the device
+ *
+ * Context: may sleep.
+ */
+void iommu_uapi_faults_remove_dev(struct device *dev)
+{
+	struct iommu_uapi_faults *faults;
+
+	mutex_lock(&dev->iommu->lock);
+	faults = dev->iommu->uapi_faults;
+	dev->iommu->uapi_faults = NULL;
+	mutex_unlock(&dev->iommu->lock);
+	if (faults)
+		kref_put(&faults->users, faults_free);
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_faults_remove_dev);
+
+/**
+ * iommu_uapi_dma_faults_wanted - does anybody read DMA faults?
+ *
+ * Context: any.
+ *
+ * Return: whether iommu_uapi_report_dma_fault() may have an effect.
+ */
+bool iommu_uapi_dma_faults_wanted(void)
+{
+	return atomic_read(&dma_fault_files);
+}
+
+/**
+ * iommu_uapi_report_dma_fault - tell user space of DMA that was blocked
+ * @dev: the device
+ * @has_pasid: whether the request has a PASID
+ * @pasid: the PASID, if @has_pasid
+ * @addr: address of the request
+ * @write: whether it is a write
+ * @reason: fault reason as the IOMMU's specification numbers it
+ * @lost: number of DMA faults that were lost just before this one
+ *
+ * For an IOMMU driver. Does nothing unless a carrier has told that it wants the
+ * faults of @dev, and there is a file for them.
+ *
+ * Context: may sleep. @dev stays.
+ */
+void iommu_uapi_report_dma_fault(struct device *dev, bool has_pasid,
+				 ioasid_t pasid, u64 addr, bool write,
+				 u32 reason, u32 lost)
+{
+	struct iommu_uapi_faults *faults = faults_get(dev);
+	struct iommu_uapi_dma_fault *record;
+
+	if (!faults)
+		return;
+
+	mutex_lock(&faults->lock);
+	if (!faults->dma_faults)
+		goto out_unlock;
+	faults->dma_lost += lost;
+	faults->lost += lost;
+	if (faults->nr_dma == MAX_DMA_FAULTS) {
+		faults->dma_lost++;
+		faults->lost++;
+		goto out_unlock;
+	}
+
+	record = &faults->dma_faults[(faults->dma_first + faults->nr_dma) %
+				     MAX_DMA_FAULTS];
+	memset(record, 0, sizeof(*record));
+	record->version = faults->version;
+	record->flags = IOMMU_UAPI_REQ_DMA_FAULT;
+	if (has_pasid) {
+		record->flags |= IOMMU_UAPI_REQ_PASID_VAL;
+		record->pasid = pasid;
+	}
+	record->perm = write ? IOMMU_UAPI_PERM_WRITE : IOMMU_UAPI_PERM_READ;
+	record->reason = reason;
+	record->group_id = iommu_group_id(dev->iommu_group);
+	record->addr = addr;
+	record->lost = faults->dma_lost;
+	faults->dma_lost = 0;
+	WRITE_ONCE(faults->nr_dma, faults->nr_dma + 1);
+	wake_up_interruptible(&faults->wait);
+out_unlock:
+	mutex_unlock(&faults->lock);
+	kref_put(&faults->users, faults_free);
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_report_dma_fault);
+
+/**
+ * iommu_device_reset_done - a device has been reset, and may not send DMA yet
+ * @dev: the device
+ *
+ * Page requests from before the reset are forgotten. The device does not wait
+ * for them, and a response to one could be taken for the response to a later page
+ * request with the same group index.
+ *
+ * Context: may sleep.
+ */
+void iommu_device_reset_done(struct device *dev)
+{
+	struct iommu_uapi_faults *faults = faults_get(dev);
+	const struct iommu_uapi_ops *ops;
+
+	if (!faults)
+		return;
+
+	ops = dev_uapi_ops(dev);
+	if (ops && ops->sync_page_requests)
+		ops->sync_page_requests(dev);
+	iopf_discard_partial(dev, IOMMU_PASID_INVALID);
+	faults_forget_dev(faults, dev);
+	kref_put(&faults->users, faults_free);
+}
+
+/* Page requests of @binding go to @faults once it is attached. */
 void iommu_uapi_faults_start(struct iommu_uapi_binding *binding,
 			     struct iommu_domain *nested,
 			     struct iommu_uapi_faults *faults)
 {
-	binding->faults = faults;
+	WRITE_ONCE(binding->faults, faults);
+	/* Stays, since the caller of the handler looks at it more than once. */
 	nested->iopf_handler = faults_take;
 }
 
 /*
- * @binding is detached. A request that came before may still be on its way to it:
- * see the end of those, then forget groups without an end, and answer the others.
+ * @binding is detached, or shall no longer have page requests. Page requests that
+ * came before may still be on their way to it: wait for them, then drop groups
+ * whose last page request has not come, and answer the others.
  */
-void iommu_uapi_faults_stop(struct iommu_uapi_binding *binding,
-			    const struct iommu_uapi_ops *ops)
+void iommu_uapi_faults_stop(struct iommu_uapi_binding *binding)
 {
-	if (!binding->faults)
+	struct iommu_uapi_faults *faults = binding->faults;
+
+	if (!faults)
 		return;
-	ops->sync_page_requests(binding->dev);
+	WRITE_ONCE(binding->faults, NULL);
+	dev_uapi_ops(binding->dev)->sync_page_requests(binding->dev);
 	iopf_discard_partial(binding->dev, binding->pasid);
-	faults_answer_all(binding->faults, binding);
+	mutex_lock(&faults->lock);
+	faults_answer_all(faults, binding);
+	mutex_unlock(&faults->lock);
 }

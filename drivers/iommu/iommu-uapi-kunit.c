@@ -6,13 +6,14 @@
 #include <kunit/device.h>
 #include <kunit/test.h>
 #include <linux/completion.h>
-#include <linux/iommu-uapi.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/sched/task.h>
 #include <linux/uaccess.h>
+
+#include "iommu-uapi.h"
 
 #define NR_VERSIONS	IOMMU_UAPI_VERSION
 
@@ -21,7 +22,8 @@ static const u16 sizes[IOMMU_UAPI_NR_TYPES][NR_VERSIONS] = {
 	[IOMMU_UAPI_CACHE_INVALIDATE] = { 48, 48 },
 	[IOMMU_UAPI_PAGE_RESPONSE] = { 20, 32 },
 	[IOMMU_UAPI_PAGE_REQUEST] = { 40, 40 },
-	[IOMMU_UAPI_CAPS] = { 64, 64 },
+	[IOMMU_UAPI_CAPS] = { 64, 88 },
+	[IOMMU_UAPI_DMA_FAULT] = { 40, 40 },
 };
 
 /* Numbers that are neither a type nor a version. */
@@ -246,15 +248,23 @@ static const struct iommu_uapi_caps all_caps = {
 	.version = IOMMU_UAPI_VERSION,
 	.addr_width = 57,
 	.features = IOMMU_UAPI_FEAT_BIND_NO_PASID | IOMMU_UAPI_FEAT_BIND_PASID |
-		    IOMMU_UAPI_FEAT_HOST_PASID | IOMMU_UAPI_FEAT_INVALIDATE,
-	.formats = BIT_ULL(IOMMU_UAPI_FORMAT_INTEL_VTD),
-	.bind_flags = IOMMU_UAPI_BIND_GPASID_VAL,
+		    IOMMU_UAPI_FEAT_HOST_PASID | IOMMU_UAPI_FEAT_GUEST_PASID |
+		    IOMMU_UAPI_FEAT_INVALIDATE | IOMMU_UAPI_FEAT_INV_SCOPE |
+		    IOMMU_UAPI_FEAT_PAGE_REQUEST,
+	.formats = BIT_ULL(IOMMU_UAPI_FORMAT_INTEL_VTD) |
+		   BIT_ULL(IOMMU_UAPI_FORMAT_SECOND_LEVEL),
+	.bind_flags = IOMMU_UAPI_BIND_GPASID_VAL | IOMMU_UAPI_BIND_REPLACE |
+		      IOMMU_UAPI_BIND_ARCHID | IOMMU_UAPI_BIND_PAGE_REQUEST,
 	.vtd_flags = IOMMU_UAPI_VTD_SRE | IOMMU_UAPI_VTD_EAFE |
 		     IOMMU_UAPI_VTD_EMTE | IOMMU_UAPI_VTD_WPE,
-	.inv_iotlb = BIT(IOMMU_UAPI_GRANU_PASID) | BIT(IOMMU_UAPI_GRANU_ADDR),
+	.inv_iotlb = BIT(IOMMU_UAPI_GRANU_DOMAIN) |
+		     BIT(IOMMU_UAPI_GRANU_PASID) | BIT(IOMMU_UAPI_GRANU_ADDR),
 	.inv_dev_iotlb = BIT(IOMMU_UAPI_GRANU_ADDR),
 	.pasid_bits = 16,
 	.gpa_width = 46,
+	.guest_pasid_bits = 10,
+	.max_bindings = 65534,
+	.page_sizes = SZ_4K | SZ_2M,
 };
 
 static const struct iommu_uapi_gpasid_bind_data good_bind = {
@@ -267,15 +277,12 @@ static const struct iommu_uapi_gpasid_bind_data good_bind = {
 
 static int bind_check(const struct iommu_uapi_gpasid_bind_data *data)
 {
-	ioasid_t pasid = 0x55555555;
-	int ret = iommu_uapi_bind_check(data, &all_caps, &pasid);
+	ioasid_t pasid = iommu_uapi_bind_pasid(data);
 
-	/* The PASID is told on success only, and then in full. */
-	if (!ret && pasid != data->hpasid)
+	/* R43: whoever fails still knows which PASID it is about, or that there is none. */
+	if (pasid != (data->hpasid < BIT(20) ? data->hpasid : IOMMU_PASID_INVALID))
 		return -EILSEQ;
-	if (ret && pasid != 0x55555555)
-		return -EILSEQ;
-	return ret;
+	return iommu_uapi_bind_check(data, &all_caps);
 }
 
 #define EXPECT_BIND(test, expected, change) do {			\
@@ -303,7 +310,9 @@ static void test_bind_flags(struct kunit *test)
 		EXPECT_BIND(test, -EOPNOTSUPP, data.padding[i] = 1);
 	for (i = 0; i < 256; i++)
 		EXPECT_BIND(test,
-			    i == IOMMU_UAPI_FORMAT_INTEL_VTD ? 0 : -EOPNOTSUPP,
+			    i == IOMMU_UAPI_FORMAT_INTEL_VTD ? 0 :
+			    i == IOMMU_UAPI_FORMAT_SECOND_LEVEL ? -EINVAL :
+								  -EOPNOTSUPP,
 			    data.format = i);
 	EXPECT_BIND(test, -EOPNOTSUPP, data.format = 0x80000001);
 	EXPECT_BIND(test, -EOPNOTSUPP, data.format = 0xffffffff);
@@ -312,6 +321,35 @@ static void test_bind_flags(struct kunit *test)
 	EXPECT_BIND(test, -EINVAL, data.vtd.emt = 0x80000000);
 	EXPECT_BIND(test, 0, (data.vtd.flags = IOMMU_UAPI_VTD_EMTE,
 			      data.vtd.pat = 1, data.vtd.emt = 1));
+}
+
+/* Without a table, nothing may look like one. */
+static void test_bind_second_level(struct kunit *test)
+{
+	struct iommu_uapi_gpasid_bind_data good = {
+		.version = IOMMU_UAPI_VERSION,
+		.format = IOMMU_UAPI_FORMAT_SECOND_LEVEL,
+		.hpasid = 5,
+	}, data = good;
+	size_t i;
+
+	KUNIT_EXPECT_EQ(test, bind_check(&data), 0);
+	data.hpasid = 0;
+	KUNIT_EXPECT_EQ(test, bind_check(&data), 0);
+	data = good;
+	data.gpgd = SZ_4K;
+	KUNIT_EXPECT_EQ(test, bind_check(&data), -EINVAL);
+	data = good;
+	data.addr_width = 48;
+	KUNIT_EXPECT_EQ(test, bind_check(&data), -EINVAL);
+	data = good;
+	data.flags = IOMMU_UAPI_BIND_PAGE_REQUEST;
+	KUNIT_EXPECT_EQ(test, bind_check(&data), -EINVAL);
+	for (i = offsetof(typeof(data), vtd); i < sizeof(data); i++) {
+		data = good;
+		((u8 *)&data)[i] = 1;
+		KUNIT_EXPECT_EQ(test, bind_check(&data), -EINVAL);
+	}
 }
 
 static void test_bind_bounds(struct kunit *test)
@@ -333,6 +371,10 @@ static void test_bind_bounds(struct kunit *test)
 	EXPECT_BIND(test, -EINVAL, (data.flags = IOMMU_UAPI_BIND_GPASID_VAL,
 				    data.gpasid = BIT_ULL(32)));
 
+	EXPECT_BIND(test, -EINVAL, data.archid = 1);
+	EXPECT_BIND(test, 0, (data.flags = IOMMU_UAPI_BIND_ARCHID,
+			      data.archid = U32_MAX));
+
 	/* R55: the low bits have a meaning in the PASID entry. */
 	for (i = 0; i < 64; i++)
 		EXPECT_BIND(test, i >= 12 && i < 46 ? 0 : -EINVAL,
@@ -352,43 +394,50 @@ static void test_bind_caps(struct kunit *test)
 {
 	struct iommu_uapi_gpasid_bind_data data = good_bind;
 	struct iommu_uapi_caps caps;
-	ioasid_t pasid;
 
 	caps = all_caps;
 	caps.features &= ~IOMMU_UAPI_FEAT_BIND_PASID;
-	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid),
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps),
 			-EOPNOTSUPP);
 	data.hpasid = 0;
-	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid), 0);
-	KUNIT_EXPECT_EQ(test, pasid, IOMMU_NO_PASID);
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps), 0);
 
 	caps = all_caps;
 	caps.features &= ~IOMMU_UAPI_FEAT_BIND_NO_PASID;
-	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid),
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps),
 			-EOPNOTSUPP);
 
 	caps = all_caps;
 	caps.formats = 0;
-	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid),
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps),
 			-EOPNOTSUPP);
 	/* R16: a format that a driver would claim and the core can't check */
 	caps.formats = ~0ULL;
-	data.format = 2;
-	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid),
+	data.format = 3;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps),
 			-EOPNOTSUPP);
 
 	data = good_bind;
 	caps = all_caps;
 	caps.addr_width = 48;
 	data.addr_width = 57;
-	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid),
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps),
 			-EOPNOTSUPP);
 
 	data = good_bind;
 	caps = all_caps;
 	caps.gpa_width = 64;
 	data.gpgd = U64_MAX - 4095;
-	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps, &pasid), 0);
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps), 0);
+
+	/* A contract has one width, that of the PASIDs which the guest picks. */
+	data = good_bind;
+	caps = all_caps;
+	caps.pasid_bits = 0;
+	data.hpasid = 1023;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps), 0);
+	data.hpasid = 1024;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_bind_check(&data, &caps), -EINVAL);
 }
 
 static const struct iommu_uapi_cache_invalidate_info good_addr = {
@@ -414,18 +463,23 @@ static const struct iommu_uapi_cache_invalidate_info good_pasid = {
 	},
 };
 
+static const struct iommu_uapi_cache_invalidate_info good_domain = {
+	.version = IOMMU_UAPI_VERSION,
+	.cache = IOMMU_UAPI_CACHE_IOTLB,
+	.granularity = IOMMU_UAPI_GRANU_DOMAIN,
+};
+
 static int inv_check(const struct iommu_uapi_cache_invalidate_info *info)
 {
-	ioasid_t pasid = 0x55555555;
-	int ret = iommu_uapi_invalidate_check(info, &all_caps, &pasid);
+	struct iommu_uapi_inv_scope scope = { .pasid = 0x55555555 };
+	int ret = iommu_uapi_invalidate_check(info, &all_caps, &scope);
+	u64 pasid = info->pasid_info.pasid;
 
-	if (!ret && pasid != (info->granularity == IOMMU_UAPI_GRANU_ADDR ?
-				      info->addr_info.pasid :
-				      info->pasid_info.pasid))
-		return -EILSEQ;
-	if (ret && pasid != 0x55555555)
-		return -EILSEQ;
-	return ret;
+	if (info->granularity == IOMMU_UAPI_GRANU_ADDR)
+		pasid = info->addr_info.pasid;
+	if (info->granularity == IOMMU_UAPI_GRANU_DOMAIN)
+		pasid = IOMMU_PASID_INVALID;
+	return !ret && scope.pasid != pasid ? -EILSEQ : ret;
 }
 
 #define EXPECT_INV(test, expected, good, change) do {			\
@@ -454,11 +508,15 @@ static void test_inv_pairs(struct kunit *test)
 			if (granularity == IOMMU_UAPI_GRANU_PASID &&
 			    !(cache & ~IOMMU_UAPI_CACHE_IOTLB))
 				expected = cache ? 0 : -EINVAL;
-			if (granularity == IOMMU_UAPI_GRANU_DOMAIN && !cache)
-				expected = -EINVAL;
+			if (granularity == IOMMU_UAPI_GRANU_DOMAIN &&
+			    !(cache & ~IOMMU_UAPI_CACHE_IOTLB))
+				expected = cache ? 0 : -EINVAL;
 
 			if (granularity == IOMMU_UAPI_GRANU_ADDR)
 				EXPECT_INV(test, expected, good_addr,
+					   info.cache = cache);
+			else if (granularity == IOMMU_UAPI_GRANU_DOMAIN)
+				EXPECT_INV(test, expected, good_domain,
 					   info.cache = cache);
 			else
 				EXPECT_INV(test, expected, good_pasid,
@@ -475,13 +533,14 @@ static void test_inv_flags(struct kunit *test)
 	size_t i;
 
 	known = IOMMU_UAPI_INV_ADDR_PASID | IOMMU_UAPI_INV_ADDR_ARCHID |
-		IOMMU_UAPI_INV_ADDR_LEAF;
+		IOMMU_UAPI_INV_ADDR_LEAF | IOMMU_UAPI_INV_ADDR_GROUP;
 	for (i = 0; i < 32; i++) {
 		bit = BIT(i);
 		EXPECT_INV(test, bit & known ? 0 : -EOPNOTSUPP, good_addr,
 			   addr->flags |= bit);
 	}
-	known = IOMMU_UAPI_INV_PASID_PASID | IOMMU_UAPI_INV_PASID_ARCHID;
+	known = IOMMU_UAPI_INV_PASID_PASID | IOMMU_UAPI_INV_PASID_ARCHID |
+		IOMMU_UAPI_INV_PASID_GROUP;
 	for (i = 0; i < 32; i++) {
 		bit = BIT(i);
 		EXPECT_INV(test, bit & known ? 0 : -EOPNOTSUPP, good_pasid,
@@ -505,6 +564,20 @@ static void test_inv_flags(struct kunit *test)
 	EXPECT_INV(test, 0, good_pasid,
 		   (all->flags |= IOMMU_UAPI_INV_PASID_ARCHID,
 		    all->archid = 1));
+
+	/* One of them, or none */
+	EXPECT_INV(test, -EINVAL, good_addr,
+		   addr->flags |= IOMMU_UAPI_INV_ADDR_ARCHID |
+				  IOMMU_UAPI_INV_ADDR_GROUP);
+	EXPECT_INV(test, -EINVAL, good_pasid,
+		   all->flags |= IOMMU_UAPI_INV_PASID_ARCHID |
+				 IOMMU_UAPI_INV_PASID_GROUP);
+	/* All PASIDs, so none in particular */
+	EXPECT_INV(test, -EINVAL, good_domain,
+		   all->flags = IOMMU_UAPI_INV_PASID_PASID);
+	EXPECT_INV(test, -EINVAL, good_domain, all->pasid = 1);
+	EXPECT_INV(test, 0, good_domain,
+		   (all->flags = IOMMU_UAPI_INV_PASID_GROUP, all->archid = 7));
 
 	for (i = 0; i < sizeof(good_addr.padding); i++) {
 		EXPECT_INV(test, -EOPNOTSUPP, good_addr, info.padding[i] = 1);
@@ -572,19 +645,63 @@ static void test_inv_caps(struct kunit *test)
 {
 	struct iommu_uapi_cache_invalidate_info info = good_pasid;
 	struct iommu_uapi_caps caps = all_caps;
-	ioasid_t pasid;
+	struct iommu_uapi_inv_scope scope;
 
 	caps.features &= ~IOMMU_UAPI_FEAT_INVALIDATE;
 	KUNIT_EXPECT_EQ(test,
-			iommu_uapi_invalidate_check(&good_addr, &caps, &pasid),
+			iommu_uapi_invalidate_check(&good_addr, &caps, &scope),
 			-EOPNOTSUPP);
 
-	/* Nobody can name a domain, even if a driver says it could flush it. */
 	caps = all_caps;
-	caps.inv_iotlb |= BIT(IOMMU_UAPI_GRANU_DOMAIN);
-	info.granularity = IOMMU_UAPI_GRANU_DOMAIN;
-	KUNIT_EXPECT_EQ(test, iommu_uapi_invalidate_check(&info, &caps, &pasid),
+	caps.features &= ~IOMMU_UAPI_FEAT_INV_SCOPE;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_invalidate_check(&info, &caps, &scope),
+			0);
+	KUNIT_EXPECT_EQ(test, scope.by, IOMMU_UAPI_INV_ALL);
+	info.pasid_info.flags |= IOMMU_UAPI_INV_PASID_GROUP;
+	KUNIT_EXPECT_EQ(test, iommu_uapi_invalidate_check(&info, &caps, &scope),
 			-EOPNOTSUPP);
+	info.pasid_info.archid = 7;
+	KUNIT_EXPECT_EQ(test,
+			iommu_uapi_invalidate_check(&info, &all_caps, &scope), 0);
+	KUNIT_EXPECT_EQ(test, scope.by, IOMMU_UAPI_INV_BY_GROUP);
+	KUNIT_EXPECT_EQ(test, scope.id, 7);
+}
+
+/* Which bindings an entry is for, and which tables have its addresses */
+static void test_inv_scope(struct kunit *test)
+{
+	struct iommu_uapi_binding binding = {
+		.pasid = 5,
+		.format = IOMMU_UAPI_FORMAT_INTEL_VTD,
+		.addr_width = 48,
+		.has_archid = true,
+		.archid = 9,
+	};
+	struct iommu_uapi_inv_scope scope = { .pasid = 5 };
+	struct iommu_uapi_cache_invalidate_info info = good_addr;
+
+	KUNIT_EXPECT_TRUE(test, iommu_uapi_in_scope(&binding, &scope));
+	scope.pasid = 6;
+	KUNIT_EXPECT_FALSE(test, iommu_uapi_in_scope(&binding, &scope));
+	scope.pasid = IOMMU_PASID_INVALID;
+	KUNIT_EXPECT_TRUE(test, iommu_uapi_in_scope(&binding, &scope));
+	scope.by = IOMMU_UAPI_INV_BY_ARCHID;
+	scope.id = 9;
+	KUNIT_EXPECT_TRUE(test, iommu_uapi_in_scope(&binding, &scope));
+	scope.id = 8;
+	KUNIT_EXPECT_FALSE(test, iommu_uapi_in_scope(&binding, &scope));
+	binding.archid = 0;
+	binding.has_archid = false;
+	scope.id = 0;
+	KUNIT_EXPECT_FALSE(test, iommu_uapi_in_scope(&binding, &scope));
+
+	KUNIT_EXPECT_TRUE(test, iommu_uapi_invalidate_fits(&binding, &info));
+	info.addr_info.addr = BIT_ULL(47) - SZ_4K;
+	KUNIT_EXPECT_TRUE(test, iommu_uapi_invalidate_fits(&binding, &info));
+	info.addr_info.nb_granules = 2;
+	KUNIT_EXPECT_FALSE(test, iommu_uapi_invalidate_fits(&binding, &info));
+	binding.addr_width = 57;
+	KUNIT_EXPECT_TRUE(test, iommu_uapi_invalidate_fits(&binding, &info));
 }
 
 /* R3, R8, R11: what two hosts share. */
@@ -601,9 +718,11 @@ static void test_caps_intersect(struct kunit *test)
 	b.features = IOMMU_UAPI_FEAT_BIND_NO_PASID | IOMMU_UAPI_FEAT_RO_MAP;
 	b.vtd_flags = IOMMU_UAPI_VTD_SRE | IOMMU_UAPI_VTD_CD;
 	b.inv_dev_iotlb = 0;
-	KUNIT_EXPECT_TRUE(test, iommu_uapi_caps_map_ro(&b));
+	KUNIT_EXPECT_TRUE(test, iommu_uapi_caps_has(&b, IOMMU_UAPI_FEAT_RO_MAP));
+	b.errata = IOMMU_UAPI_ERRATUM_VTD_772415;
 	iommu_uapi_caps_intersect(&a, &b);
-	KUNIT_EXPECT_FALSE(test, iommu_uapi_caps_map_ro(&a));
+	KUNIT_EXPECT_FALSE(test, iommu_uapi_caps_has(&a, IOMMU_UAPI_FEAT_RO_MAP));
+	KUNIT_EXPECT_EQ(test, a.errata, IOMMU_UAPI_ERRATUM_VTD_772415);
 	KUNIT_EXPECT_EQ(test, a.addr_width, 48);
 	KUNIT_EXPECT_EQ(test, a.gpa_width, 39);
 	KUNIT_EXPECT_EQ(test, a.pasid_bits, 0);
@@ -611,6 +730,119 @@ static void test_caps_intersect(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, a.vtd_flags, IOMMU_UAPI_VTD_SRE);
 	KUNIT_EXPECT_EQ(test, a.inv_dev_iotlb, 0);
 	KUNIT_EXPECT_EQ(test, a.inv_iotlb, all_caps.inv_iotlb);
+
+	/* The same, where the devices may differ and the IOMMUs may not */
+	a = all_caps;
+	iommu_uapi_caps_intersect_iommu(&a, &b);
+	KUNIT_EXPECT_EQ(test, a.addr_width, 48);
+	KUNIT_EXPECT_EQ(test, a.pasid_bits, all_caps.pasid_bits);
+	KUNIT_EXPECT_EQ(test, a.inv_dev_iotlb, all_caps.inv_dev_iotlb);
+	KUNIT_EXPECT_TRUE(test, iommu_uapi_caps_has(&a, IOMMU_UAPI_FEAT_BIND_PASID));
+	KUNIT_EXPECT_FALSE(test, iommu_uapi_caps_has(&a, IOMMU_UAPI_FEAT_INVALIDATE));
+	iommu_uapi_caps_clear_device(&a);
+	KUNIT_EXPECT_EQ(test, a.features, IOMMU_UAPI_FEAT_BIND_NO_PASID);
+	KUNIT_EXPECT_EQ(test, a.pasid_bits, 0);
+	KUNIT_EXPECT_EQ(test, a.guest_pasid_bits, 0);
+	KUNIT_EXPECT_FALSE(test, a.bind_flags & IOMMU_UAPI_BIND_PAGE_REQUEST);
+	KUNIT_EXPECT_EQ(test, a.addr_width, 48);
+}
+
+/* Quota and width do not contradict each other. */
+static void test_caps_limit(struct kunit *test)
+{
+	struct iommu_uapi_caps caps;
+	u32 quota;
+
+	for (quota = 0; quota < 2000; quota++) {
+		caps = all_caps;
+		caps.guest_pasid_bits = 16;
+		iommu_uapi_caps_limit(&caps, quota);
+		KUNIT_EXPECT_LE(test, (1U << caps.guest_pasid_bits) - 1, quota);
+		KUNIT_EXPECT_GT(test, (2U << caps.guest_pasid_bits) - 1, quota);
+	}
+	caps = all_caps;
+	iommu_uapi_caps_limit(&caps, U32_MAX);
+	KUNIT_EXPECT_EQ(test, caps.guest_pasid_bits, 10);
+	caps.max_bindings = 254;
+	iommu_uapi_caps_limit(&caps, U32_MAX);
+	KUNIT_EXPECT_EQ(test, caps.guest_pasid_bits, 7);
+}
+
+static const struct iommu_uapi_caps good_contract = {
+	.version = IOMMU_UAPI_VERSION,
+	.addr_width = 48,
+	.features = IOMMU_UAPI_FEAT_BIND_NO_PASID | IOMMU_UAPI_FEAT_BIND_PASID |
+		    IOMMU_UAPI_FEAT_GUEST_PASID | IOMMU_UAPI_FEAT_INVALIDATE |
+		    IOMMU_UAPI_FEAT_PAGE_REQUEST,
+	.formats = BIT_ULL(IOMMU_UAPI_FORMAT_INTEL_VTD),
+	.bind_flags = IOMMU_UAPI_BIND_PAGE_REQUEST,
+	.inv_iotlb = BIT(IOMMU_UAPI_GRANU_ADDR),
+	.gpa_width = 39,
+	.guest_pasid_bits = 8,
+};
+
+#define EXPECT_CONTRACT(test, expected, change) do {			\
+	struct iommu_uapi_caps needs = good_contract;			\
+	u32 nr = 0;							\
+									\
+	change;								\
+	KUNIT_EXPECT_EQ_MSG(test, iommu_uapi_contract_check(&needs, nr),	\
+			    expected, #change);				\
+} while (0)
+
+/* A contract that nobody could keep, or that is of no use, is refused. */
+static void test_contract(struct kunit *test)
+{
+	const u64 guest = IOMMU_UAPI_FEAT_GUEST_PASID;
+	const u64 host = IOMMU_UAPI_FEAT_HOST_PASID;
+	int i;
+
+	EXPECT_CONTRACT(test, 0, (void)needs);
+	EXPECT_CONTRACT(test, 0, memset(&needs, 0, sizeof(needs)));
+	EXPECT_CONTRACT(test, -EOPNOTSUPP, needs.reserved = 1);
+	EXPECT_CONTRACT(test, -EINVAL, needs.errata = 1);
+
+	/* PASIDs of the guest, or of the host */
+	EXPECT_CONTRACT(test, -EINVAL, needs.features &= ~guest);
+	EXPECT_CONTRACT(test, -EINVAL, needs.features |= host);
+	EXPECT_CONTRACT(test, -EINVAL, needs.guest_pasid_bits = 0);
+	EXPECT_CONTRACT(test, -EINVAL, nr = 1);
+	EXPECT_CONTRACT(test, -EINVAL, needs.pasid_bits = 8);
+	EXPECT_CONTRACT(test, -EINVAL,
+			needs.features &= ~IOMMU_UAPI_FEAT_BIND_PASID);
+	for (i = 0; i <= 300; i++)
+		EXPECT_CONTRACT(test, i && i < 256 ? 0 : -EINVAL,
+				(needs.features ^= guest | host, nr = i,
+				 needs.guest_pasid_bits = 0,
+				 needs.pasid_bits = 8));
+
+	/* Formats and widths */
+	EXPECT_CONTRACT(test, -EINVAL, needs.formats = 0);
+	for (i = 0; i < 64; i++) {
+		EXPECT_CONTRACT(test, i == 48 || i == 57 ? 0 : -EINVAL,
+				needs.addr_width = i);
+		EXPECT_CONTRACT(test, i > 12 ? 0 : -EINVAL,
+				needs.gpa_width = i);
+	}
+	EXPECT_CONTRACT(test, -EINVAL,
+			needs.formats = BIT_ULL(IOMMU_UAPI_FORMAT_SECOND_LEVEL));
+
+	/* Page requests, and the flag that asks for them */
+	EXPECT_CONTRACT(test, -EINVAL, needs.bind_flags = 0);
+	EXPECT_CONTRACT(test, -EINVAL,
+			needs.features &= ~IOMMU_UAPI_FEAT_PAGE_REQUEST);
+
+	/* Invalidations */
+	EXPECT_CONTRACT(test, -EINVAL, needs.inv_iotlb = 0);
+	EXPECT_CONTRACT(test, -EINVAL,
+			needs.features &= ~IOMMU_UAPI_FEAT_INVALIDATE);
+	EXPECT_CONTRACT(test, -EINVAL,
+			needs.inv_iotlb |= BIT(IOMMU_UAPI_GRANU_DOMAIN));
+	EXPECT_CONTRACT(test, 0,
+			(needs.inv_iotlb |= BIT(IOMMU_UAPI_GRANU_DOMAIN),
+			 needs.features |= IOMMU_UAPI_FEAT_INV_SCOPE));
+
+	KUNIT_EXPECT_EQ(test, iommu_uapi_contract_quota(&good_contract, 0), 255);
 }
 
 /* R10: what two hosts have in common is missing on neither, and is all of it. */
@@ -641,9 +873,6 @@ static void test_caps_missing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, iommu_uapi_caps_missing(&b, &b, &lack));
 	KUNIT_EXPECT_EQ(test, -ERANGE, iommu_uapi_caps_missing(&all_caps, &b, &lack));
 	KUNIT_EXPECT_MEMEQ(test, &lack, &all_caps, sizeof(lack));
-	a = b;
-	a.reserved = 1;
-	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, iommu_uapi_caps_missing(&a, &b, &lack));
 }
 
 /* R43 */
@@ -752,14 +981,18 @@ static struct kunit_case iommu_uapi_cases[] = {
 	KUNIT_CASE(test_copy_fault),
 	KUNIT_CASE(test_copy_race),
 	KUNIT_CASE(test_bind_flags),
+	KUNIT_CASE(test_bind_second_level),
 	KUNIT_CASE(test_bind_bounds),
 	KUNIT_CASE(test_bind_caps),
 	KUNIT_CASE(test_inv_pairs),
 	KUNIT_CASE(test_inv_flags),
 	KUNIT_CASE(test_inv_bounds),
 	KUNIT_CASE(test_inv_caps),
+	KUNIT_CASE(test_inv_scope),
 	KUNIT_CASE(test_caps_intersect),
+	KUNIT_CASE(test_caps_limit),
 	KUNIT_CASE(test_caps_missing),
+	KUNIT_CASE(test_contract),
 	KUNIT_CASE(test_pasid_alloc),
 	KUNIT_CASE(test_no_iommu),
 	KUNIT_CASE(test_invalidate_nothing),

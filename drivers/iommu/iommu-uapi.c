@@ -1,37 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Guest-owned I/O page tables: versions, sizes, capabilities, and the way from
- * a carrier (VFIO) to the driver of the IOMMU.
+ * Guest-owned I/O page tables: versions, sizes, copy and capabilities.
  *
- * A version is looked at here only, and only to find a size. What comes after
- * the copy sees the newest layout, and decides by flags.
+ * Only this file looks at a version, and only to find a size. After the copy,
+ * everything sees the newest layout and decides by flags.
  */
 #include <linux/array_size.h>
 #include <linux/bits.h>
 #include <linux/build_bug.h>
 #include <linux/export.h>
-#include <linux/iommu-uapi.h>
 #include <linux/log2.h>
 #include <linux/nospec.h>
-#include <linux/overflow.h>
-#include <linux/sizes.h>
-#include <linux/slab.h>
 #include <linux/stddef.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 #include <uapi/linux/iommufd.h>
 
-#include "iommu-priv.h"
-
-/* PCI Express gives a PASID 20 bits. */
-#define PASID_MAX_BITS		20
-/* Guest tables are walked in pages of this size. */
-#define TABLE_PAGE_SIZE		SZ_4K
+#include "iommu-uapi.h"
 
 /*
- * A version's size may never change once it is out. The numbers are written
- * down here so that a change of a structure, or of a union's member, can't
- * move them: it must come as a new column.
+ * The size of a version may never change once it is released. The numbers are
+ * written down here so that a change of a structure, or of a member of a union,
+ * can't move them: such a change needs a new column.
  */
 #define SIZE_BIND_V1		72
 #define SIZE_INVALIDATE_V1	48
@@ -39,6 +29,8 @@
 #define SIZE_RESPONSE_V2	32
 #define SIZE_REQUEST_V1		40
 #define SIZE_CAPS_V1		64
+#define SIZE_CAPS_V2		88
+#define SIZE_DMA_FAULT_V1	40
 
 static_assert(offsetofend(struct iommu_uapi_gpasid_bind_data, vtd) ==
 	      SIZE_BIND_V1);
@@ -51,6 +43,9 @@ static_assert(offsetofend(struct iommu_uapi_page_response, cookie) ==
 static_assert(offsetofend(struct iommu_uapi_page_request, cookie) ==
 	      SIZE_REQUEST_V1);
 static_assert(offsetofend(struct iommu_uapi_caps, reserved) == SIZE_CAPS_V1);
+static_assert(offsetofend(struct iommu_uapi_caps, errata) == SIZE_CAPS_V2);
+static_assert(offsetofend(struct iommu_uapi_dma_fault, lost) ==
+	      SIZE_DMA_FAULT_V1);
 
 /* Nothing follows a union, and its largest member gives the size. */
 static_assert(sizeof(struct iommu_uapi_gpasid_bind_data) ==
@@ -61,7 +56,8 @@ static_assert(sizeof(struct iommu_uapi_cache_invalidate_info) ==
 	      offsetofend(struct iommu_uapi_cache_invalidate_info, addr_info));
 static_assert(sizeof(struct iommu_uapi_page_response) == SIZE_RESPONSE_V2);
 static_assert(sizeof(struct iommu_uapi_page_request) == SIZE_REQUEST_V1);
-static_assert(sizeof(struct iommu_uapi_caps) == SIZE_CAPS_V1);
+static_assert(sizeof(struct iommu_uapi_caps) == SIZE_CAPS_V2);
+static_assert(sizeof(struct iommu_uapi_dma_fault) == SIZE_DMA_FAULT_V1);
 
 /* Every structure begins with the version. */
 static_assert(!offsetof(struct iommu_uapi_gpasid_bind_data, version));
@@ -69,6 +65,7 @@ static_assert(!offsetof(struct iommu_uapi_cache_invalidate_info, version));
 static_assert(!offsetof(struct iommu_uapi_page_response, version));
 static_assert(!offsetof(struct iommu_uapi_page_request, version));
 static_assert(!offsetof(struct iommu_uapi_caps, version));
+static_assert(!offsetof(struct iommu_uapi_dma_fault, version));
 
 /* Column n is version n + 1. 0 where a version has no such structure. */
 static const u16 iommu_uapi_sizes[][IOMMU_UAPI_VERSION] = {
@@ -77,7 +74,8 @@ static const u16 iommu_uapi_sizes[][IOMMU_UAPI_VERSION] = {
 					  SIZE_INVALIDATE_V1 },
 	[IOMMU_UAPI_PAGE_RESPONSE] = { SIZE_RESPONSE_V1, SIZE_RESPONSE_V2 },
 	[IOMMU_UAPI_PAGE_REQUEST] = { SIZE_REQUEST_V1, SIZE_REQUEST_V1 },
-	[IOMMU_UAPI_CAPS] = { SIZE_CAPS_V1, SIZE_CAPS_V1 },
+	[IOMMU_UAPI_CAPS] = { SIZE_CAPS_V1, SIZE_CAPS_V2 },
+	[IOMMU_UAPI_DMA_FAULT] = { SIZE_DMA_FAULT_V1, SIZE_DMA_FAULT_V1 },
 };
 
 static_assert(ARRAY_SIZE(iommu_uapi_sizes) == IOMMU_UAPI_NR_TYPES);
@@ -105,7 +103,8 @@ int iommu_uapi_get_size(enum iommu_uapi_type type, u32 version)
 		     !HAS_NEWEST_SIZE(IOMMU_UAPI_CACHE_INVALIDATE) ||
 		     !HAS_NEWEST_SIZE(IOMMU_UAPI_PAGE_RESPONSE) ||
 		     !HAS_NEWEST_SIZE(IOMMU_UAPI_PAGE_REQUEST) ||
-		     !HAS_NEWEST_SIZE(IOMMU_UAPI_CAPS));
+		     !HAS_NEWEST_SIZE(IOMMU_UAPI_CAPS) ||
+		     !HAS_NEWEST_SIZE(IOMMU_UAPI_DMA_FAULT));
 
 	if (row >= IOMMU_UAPI_NR_TYPES || !version)
 		return -EINVAL;
@@ -120,19 +119,18 @@ int iommu_uapi_get_size(enum iommu_uapi_type type, u32 version)
 EXPORT_SYMBOL_GPL(iommu_uapi_get_size);
 
 /**
- * iommu_uapi_copy_from_user - copy a structure in the version it says it has
+ * iommu_uapi_copy_from_user - copy a structure in the version that it names
  * @type: the structure
  * @dst: where to; at least as large as the newest version of @type
  * @dst_size: size of @dst in bytes
  * @src: where the structure begins in user memory
- * @avail: bytes at @src that the caller vouches for. A lower bound that is
- *	checked: it never decides how much is copied, and nothing beyond it is
- *	read.
+ * @avail: bytes at @src that the caller vouches for. Checked as a lower bound: it
+ *	never decides how much is copied, and nothing beyond it is read.
  *
- * The version is read once, together with what every version has. What another
- * thread makes of it meanwhile changes nothing. Up to @dst_size everything that
- * the version does not have is 0, so that what reads @dst sees one layout. After
- * an error @dst means nothing.
+ * The version is read once, together with what every version has, so another
+ * thread that changes it meanwhile has no effect. What the version does not have
+ * is set to 0 up to @dst_size, so that the reader of @dst sees one layout. After
+ * an error the content of @dst is undefined.
  *
  * Context: may sleep.
  *
@@ -172,13 +170,6 @@ int iommu_uapi_copy_from_user(enum iommu_uapi_type type, void *dst,
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_copy_from_user);
 
-static const struct iommu_uapi_ops *dev_uapi_ops(struct device *dev)
-{
-	if (!dev->iommu || !dev->iommu->iommu_dev)
-		return NULL;
-	return dev_iommu_ops(dev)->uapi;
-}
-
 /**
  * iommu_uapi_parent_alloc - allocate the second level that guests nest on
  * @dev: the device whose IOMMU decides what the second level looks like
@@ -208,7 +199,7 @@ struct iommu_domain *iommu_uapi_parent_alloc(struct device *dev)
 EXPORT_SYMBOL_GPL(iommu_uapi_parent_alloc);
 
 /**
- * iommu_uapi_get_caps - what a device's IOMMU can do for a guest
+ * iommu_uapi_get_caps - what a device and its IOMMU can do for a guest
  * @dev: the device
  * @s2: the second level that guest tables would nest on
  * @caps: filled in, on success
@@ -239,9 +230,20 @@ int iommu_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 		return -EOPNOTSUPP;
 
 	caps->version = IOMMU_UAPI_VERSION;
+	if (caps->features & IOMMU_UAPI_FEAT_GUEST_PASID)
+		caps->guest_pasid_bits = caps->pasid_bits;
 	return 0;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_get_caps);
+
+/* What depends on the device, not on the IOMMU behind it */
+#define DEVICE_FEATURES	(IOMMU_UAPI_FEAT_BIND_PASID | \
+			 IOMMU_UAPI_FEAT_HOST_PASID | \
+			 IOMMU_UAPI_FEAT_GUEST_PASID | \
+			 IOMMU_UAPI_FEAT_PAGE_REQUEST | \
+			 IOMMU_UAPI_FEAT_PASID_PRIV | \
+			 IOMMU_UAPI_FEAT_PASID_EXEC)
+#define DEVICE_BIND_FLAGS	((u64)IOMMU_UAPI_BIND_PAGE_REQUEST)
 
 /**
  * iommu_uapi_caps_intersect - reduce capabilities to what two devices share
@@ -264,32 +266,91 @@ void iommu_uapi_caps_intersect(struct iommu_uapi_caps *caps,
 	caps->inv_pasid &= other->inv_pasid;
 	caps->pasid_bits = min(caps->pasid_bits, other->pasid_bits);
 	caps->gpa_width = min(caps->gpa_width, other->gpa_width);
+	caps->guest_pasid_bits = min(caps->guest_pasid_bits,
+				     other->guest_pasid_bits);
+	caps->max_bindings = min(caps->max_bindings, other->max_bindings);
+	caps->page_sizes &= other->page_sizes;
+	/* Whoever has an erratum, both have it. */
+	caps->errata |= other->errata;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_caps_intersect);
+
+/**
+ * iommu_uapi_caps_intersect_iommu - the same, but only for IOMMUs
+ * @caps: reduced to what the IOMMU of @other has too; what belongs to a device
+ *	becomes what either has
+ * @other: what iommu_uapi_get_caps() said about another device
+ *
+ * Context: any.
+ */
+void iommu_uapi_caps_intersect_iommu(struct iommu_uapi_caps *caps,
+				     const struct iommu_uapi_caps *other)
+{
+	struct iommu_uapi_caps one = *caps;
+
+	iommu_uapi_caps_intersect(caps, other);
+	caps->features |= (one.features | other->features) & DEVICE_FEATURES;
+	caps->bind_flags |= (one.bind_flags | other->bind_flags) &
+			    DEVICE_BIND_FLAGS;
+	caps->inv_dev_iotlb = one.inv_dev_iotlb | other->inv_dev_iotlb;
+	caps->pasid_bits = max(one.pasid_bits, other->pasid_bits);
+	caps->guest_pasid_bits = max(one.guest_pasid_bits,
+				     other->guest_pasid_bits);
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_caps_intersect_iommu);
+
+/**
+ * iommu_uapi_caps_clear_device - drop what belongs to a device
+ * @caps: reduced to what belongs to the IOMMU
+ *
+ * Context: any.
+ */
+void iommu_uapi_caps_clear_device(struct iommu_uapi_caps *caps)
+{
+	caps->features &= ~(u64)DEVICE_FEATURES;
+	caps->bind_flags &= ~DEVICE_BIND_FLAGS;
+	caps->inv_dev_iotlb = 0;
+	caps->pasid_bits = 0;
+	caps->guest_pasid_bits = 0;
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_caps_clear_device);
+
+/**
+ * iommu_uapi_caps_limit - let a guest see only PASIDs that can all be bound
+ * @caps: @guest_pasid_bits is reduced
+ * @quota: number of PASIDs that the carrier allows
+ *
+ * Context: any.
+ */
+void iommu_uapi_caps_limit(struct iommu_uapi_caps *caps, u32 quota)
+{
+	u32 nr = min(quota, caps->max_bindings);
+
+	if (nr < U32_MAX)
+		caps->guest_pasid_bits = min_t(u32, caps->guest_pasid_bits,
+					       ilog2(nr + 1));
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_caps_limit);
 
 /**
  * iommu_uapi_caps_missing - compare what is needed with what is there
  * @needs: from iommu_uapi_copy_from_user(), or from this kernel
  * @have: what the host can do, or all 0 where it can do nothing
- * @missing: filled in, unless -EOPNOTSUPP: the bits of @needs that @have does not
- *	have, and the numbers of @needs above those of @have; the rest is 0. It has
- *	the version of @needs.
+ * @missing: filled in: the bits of @needs that @have does not have, and the
+ *	numbers of @needs above those of @have; the rest is 0. It has the version
+ *	of @needs.
  *
  * A bit that this kernel does not know is missing like any other.
  *
  * Context: any.
  *
- * Return: 0 if nothing is missing; -ERANGE if something is; -EOPNOTSUPP if
- * reserved fields of @needs are not 0.
+ * Return: 0 if nothing is missing, -ERANGE if something is.
  */
 int iommu_uapi_caps_missing(const struct iommu_uapi_caps *needs,
 			    const struct iommu_uapi_caps *have,
 			    struct iommu_uapi_caps *missing)
 {
 	struct iommu_uapi_caps lack = {};
-
-	if (needs->reserved)
-		return -EOPNOTSUPP;
 
 	if (needs->addr_width > have->addr_width)
 		lack.addr_width = needs->addr_width;
@@ -304,6 +365,11 @@ int iommu_uapi_caps_missing(const struct iommu_uapi_caps *needs,
 		lack.pasid_bits = needs->pasid_bits;
 	if (needs->gpa_width > have->gpa_width)
 		lack.gpa_width = needs->gpa_width;
+	if (needs->guest_pasid_bits > have->guest_pasid_bits)
+		lack.guest_pasid_bits = needs->guest_pasid_bits;
+	if (needs->max_bindings > have->max_bindings)
+		lack.max_bindings = needs->max_bindings;
+	lack.page_sizes = needs->page_sizes & ~have->page_sizes;
 
 	*missing = lack;
 	missing->version = needs->version;
@@ -311,431 +377,136 @@ int iommu_uapi_caps_missing(const struct iommu_uapi_caps *needs,
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_caps_missing);
 
+static bool needs_any(const struct iommu_uapi_caps *needs, u64 features)
+{
+	return needs->features & features;
+}
+
+static bool contract_pasids_ok(const struct iommu_uapi_caps *needs,
+			       u32 nr_pasids)
+{
+	bool host = needs_any(needs, IOMMU_UAPI_FEAT_HOST_PASID);
+	bool guest = needs_any(needs, IOMMU_UAPI_FEAT_GUEST_PASID);
+
+	/* Either the host hands out the PASIDs, or the guest picks them. */
+	if (host && guest)
+		return false;
+	if (needs_any(needs, IOMMU_UAPI_FEAT_BIND_PASID) != (host || guest))
+		return false;
+	if (needs_any(needs, IOMMU_UAPI_FEAT_PASID_PRIV |
+			     IOMMU_UAPI_FEAT_PASID_EXEC) &&
+	    !needs_any(needs, IOMMU_UAPI_FEAT_BIND_PASID))
+		return false;
+	/* A width, and as many PASIDs as it has room for */
+	if (!host != !needs->pasid_bits || !host != !nr_pasids ||
+	    (needs->pasid_bits < 32 && nr_pasids >> needs->pasid_bits))
+		return false;
+	return !guest == !needs->guest_pasid_bits;
+}
+
+static bool contract_format_ok(const struct iommu_uapi_caps *needs)
+{
+	const u64 vtd = BIT_ULL(IOMMU_UAPI_FORMAT_INTEL_VTD);
+	bool bind = needs_any(needs, IOMMU_UAPI_FEAT_BIND_NO_PASID |
+				     IOMMU_UAPI_FEAT_BIND_PASID);
+
+	if (bind != !!needs->formats || (needs->bind_flags && !bind))
+		return false;
+	if (!(needs->formats & vtd))
+		return !needs->addr_width && !needs->vtd_flags &&
+		       !(needs->bind_flags & IOMMU_UAPI_BIND_PAGE_REQUEST);
+	/* The lowest page of guest-physical memory has to have room for a table. */
+	return (needs->addr_width == 48 || needs->addr_width == 57) &&
+	       needs->gpa_width > ilog2(TABLE_PAGE_SIZE);
+}
+
+static bool contract_inv_ok(const struct iommu_uapi_caps *needs)
+{
+	u32 granu = needs->inv_iotlb | needs->inv_dev_iotlb | needs->inv_pasid;
+
+	if (needs_any(needs, IOMMU_UAPI_FEAT_INVALIDATE) != !!granu)
+		return false;
+	if (granu & BIT(IOMMU_UAPI_GRANU_DOMAIN) &&
+	    !needs_any(needs, IOMMU_UAPI_FEAT_INV_SCOPE))
+		return false;
+	return !needs_any(needs, IOMMU_UAPI_FEAT_INV_SCOPE) ||
+	       needs_any(needs, IOMMU_UAPI_FEAT_INVALIDATE);
+}
+
 /**
- * iommu_uapi_caps_map_ro - may guest memory be mapped read-only?
- * @caps: what the host can do
+ * iommu_uapi_contract_check - can anybody keep such a contract?
+ * @needs: from iommu_uapi_copy_from_user()
+ * @nr_pasids: number of PASIDs that the host shall hand out
  *
- * For a carrier that refuses such mappings, and need not know @caps otherwise.
+ * A need of 0 asks for nothing. A need that is of no use without another one has
+ * to come with it, so that all of a contract can be used.
  *
  * Context: any.
  *
- * Return: whether @caps have IOMMU_UAPI_FEAT_RO_MAP.
+ * Return: 0; -EOPNOTSUPP if reserved fields are not 0; -EINVAL if the needs
+ * contradict each other, or one lacks what it depends on.
  */
-bool iommu_uapi_caps_map_ro(const struct iommu_uapi_caps *caps)
+int iommu_uapi_contract_check(const struct iommu_uapi_caps *needs,
+			      u32 nr_pasids)
 {
-	return caps->features & IOMMU_UAPI_FEAT_RO_MAP;
+	bool requests = needs_any(needs, IOMMU_UAPI_FEAT_PAGE_REQUEST);
+
+	if (needs->reserved)
+		return -EOPNOTSUPP;
+	if (needs->errata || !contract_pasids_ok(needs, nr_pasids) ||
+	    !contract_format_ok(needs) || !contract_inv_ok(needs))
+		return -EINVAL;
+	if (requests != !!(needs->bind_flags & IOMMU_UAPI_BIND_PAGE_REQUEST))
+		return -EINVAL;
+	return 0;
 }
-EXPORT_SYMBOL_GPL(iommu_uapi_caps_map_ro);
+EXPORT_SYMBOL_GPL(iommu_uapi_contract_check);
 
 /**
- * iommu_uapi_caps_page_requests - may the device request pages?
- * @caps: what the host can do
- *
- * For a carrier that enables them, and need not know @caps otherwise.
+ * iommu_uapi_contract_quota - how many PASIDs a contract is about
+ * @contract: what iommu_uapi_contract_check() accepted
+ * @nr_pasids: number of PASIDs that the host shall hand out
  *
  * Context: any.
  *
- * Return: whether @caps have IOMMU_UAPI_FEAT_PAGE_REQUEST.
+ * Return: the number of PASIDs that may be allocated or bound at a time.
  */
-bool iommu_uapi_caps_page_requests(const struct iommu_uapi_caps *caps)
+u32 iommu_uapi_contract_quota(const struct iommu_uapi_caps *contract,
+			      u32 nr_pasids)
 {
-	return caps->features & IOMMU_UAPI_FEAT_PAGE_REQUEST;
+	if (!(contract->features & IOMMU_UAPI_FEAT_GUEST_PASID))
+		return nr_pasids;
+	return GENMASK(contract->guest_pasid_bits - 1, 0);
 }
-EXPORT_SYMBOL_GPL(iommu_uapi_caps_page_requests);
+EXPORT_SYMBOL_GPL(iommu_uapi_contract_quota);
 
 /**
- * iommu_uapi_pasid_alloc - allocate a host PASID
- * @caps: what bounds its width
- * @first: smallest PASID to take, at least 1
- * @last: largest PASID to take, itself included
- * @pasid: set to the PASID, on success
- *
- * A PASID is unique in the host, whatever hands it out. Who owns it, and how
- * many one owner may have, is the carrier's business.
- *
- * Context: may sleep.
- *
- * Return: 0; -EOPNOTSUPP if @caps don't have IOMMU_UAPI_FEAT_HOST_PASID;
- * -EINVAL if @first is 0 or above @last, or @last does not fit into
- * @caps->pasid_bits; -ENOSPC if the range is exhausted; -ENOMEM.
- */
-int iommu_uapi_pasid_alloc(const struct iommu_uapi_caps *caps, u32 first,
-			   u32 last, ioasid_t *pasid)
-{
-	int ret;
-
-	if (!(caps->features & IOMMU_UAPI_FEAT_HOST_PASID))
-		return -EOPNOTSUPP;
-	if (first < IOMMU_FIRST_GLOBAL_PASID || first > last ||
-	    (u64)last >> caps->pasid_bits)
-		return -EINVAL;
-
-	ret = iommu_alloc_global_pasid_range(first, last);
-	if (ret < 0)
-		return ret;
-	*pasid = ret;
-	return 0;
-}
-EXPORT_SYMBOL_GPL(iommu_uapi_pasid_alloc);
-
-/**
- * iommu_uapi_pasid_free - give a host PASID back
- * @pasid: what iommu_uapi_pasid_alloc() set. Nothing may be bound to it.
- *
- * Context: any in which a spinlock may be taken.
- */
-void iommu_uapi_pasid_free(ioasid_t pasid)
-{
-	iommu_free_global_pasid(pasid);
-}
-EXPORT_SYMBOL_GPL(iommu_uapi_pasid_free);
-
-static int bind_check_vtd(const struct iommu_uapi_gpasid_bind_vtd *vtd,
-			  const struct iommu_uapi_caps *caps)
-{
-	if (vtd->flags & ~caps->vtd_flags)
-		return -EOPNOTSUPP;
-	if (!(vtd->flags & IOMMU_UAPI_VTD_EMTE) && (vtd->pat || vtd->emt))
-		return -EINVAL;
-	return 0;
-}
-
-/**
- * iommu_uapi_bind_check - is a bind one that the host can do?
- * @data: from iommu_uapi_copy_from_user()
+ * iommu_uapi_caps_max_pasids - how many PASIDs can be bound at a time
  * @caps: what the host can do
- * @pasid: set to the host PASID that @data names, on success;
- *	IOMMU_NO_PASID stands for requests without PASID
- *
- * Whether the PASID is the caller's, and is not bound yet, is not checked.
  *
  * Context: any.
  *
- * Return: 0; -EOPNOTSUPP if a flag, the format or the address width is not
- * among @caps, PASIDs of that kind can't be bound, or reserved bytes are not
- * 0; -EINVAL if a PASID or the address of the table is not aligned or too
- * wide, or a field is set whose flag is not.
+ * Return: the number that the hardware has resources for.
  */
-int iommu_uapi_bind_check(const struct iommu_uapi_gpasid_bind_data *data,
-			  const struct iommu_uapi_caps *caps, ioasid_t *pasid)
+u32 iommu_uapi_caps_max_pasids(const struct iommu_uapi_caps *caps)
 {
-	u64 feature = data->hpasid ? IOMMU_UAPI_FEAT_BIND_PASID :
-				     IOMMU_UAPI_FEAT_BIND_NO_PASID;
-	int ret;
-
-	if (data->flags & ~caps->bind_flags ||
-	    memchr_inv(data->padding, 0, sizeof(data->padding)))
-		return -EOPNOTSUPP;
-	if (data->format >= BITS_PER_TYPE(caps->formats) ||
-	    !(caps->formats & BIT_ULL(data->format)))
-		return -EOPNOTSUPP;
-	if (!(caps->features & feature))
-		return -EOPNOTSUPP;
-	if ((data->addr_width != 48 && data->addr_width != 57) ||
-	    data->addr_width > caps->addr_width)
-		return -EOPNOTSUPP;
-
-	switch (data->format) {
-	case IOMMU_UAPI_FORMAT_INTEL_VTD:
-		ret = bind_check_vtd(&data->vtd, caps);
-		break;
-	default:
-		ret = -EOPNOTSUPP;
-	}
-	if (ret)
-		return ret;
-
-	if (data->hpasid >> caps->pasid_bits)
-		return -EINVAL;
-	if (data->flags & IOMMU_UAPI_BIND_GPASID_VAL) {
-		if (data->gpasid >> PASID_MAX_BITS)
-			return -EINVAL;
-	} else if (data->gpasid) {
-		return -EINVAL;
-	}
-	if (!IS_ALIGNED(data->gpgd, TABLE_PAGE_SIZE) ||
-	    (caps->gpa_width < 64 && data->gpgd >> caps->gpa_width))
-		return -EINVAL;
-
-	*pasid = data->hpasid;
-	return 0;
+	return caps->max_bindings;
 }
-EXPORT_SYMBOL_GPL(iommu_uapi_bind_check);
+EXPORT_SYMBOL_GPL(iommu_uapi_caps_max_pasids);
 
 /**
- * iommu_uapi_bind - bind a guest's page table
- * @dev: the device, the only one of its group, which the carrier owns
- * @s2: the second level, from iommu_uapi_parent_alloc(). @dev must be attached
- *	to it, or to something nested on it, or be blocked.
- * @pasid: from iommu_uapi_bind_check()
- * @data: what iommu_uapi_bind_check() accepted
- * @faults: where page requests go if @data asks for them; NULL if they are not
- *	enabled for @dev
- *
- * All or nothing. With IOMMU_NO_PASID the nested domain takes the place of @s2
- * for requests without PASID, which may be blocked for a moment. If it fails and
- * @s2 can't be put back, they stay blocked, see iommu_uapi_unbind().
- *
- * Context: may sleep. Takes the mutex of the group of @dev, so it can't be
- * called from iommu_group_for_each_dev(). The carrier keeps @dev, @s2, @faults,
- * the ownership of the group, and page requests enabled, for as long as the bind
- * lasts.
- *
- * Return: the binding, for iommu_uapi_invalidate() and iommu_uapi_unbind(); or
- * ERR_PTR() of -ENODEV if @dev has company in its group, or its IOMMU can't nest
- * on @s2; -EEXIST if @pasid of @dev is bound already; -EOPNOTSUPP or -EINVAL if
- * the driver finds something in @data that the hardware does not have; -EINVAL
- * if page requests are asked for and there is no @faults; -ENOSPC if the
- * hardware has run out of domain ids; -ENOMEM.
- */
-struct iommu_uapi_binding *
-iommu_uapi_bind(struct device *dev, struct iommu_domain *s2, ioasid_t pasid,
-		const struct iommu_uapi_gpasid_bind_data *data,
-		struct iommu_uapi_faults *faults)
-{
-	const struct iommu_uapi_ops *ops = dev_uapi_ops(dev);
-	struct iommu_uapi_binding *binding;
-	struct iommu_domain *nested;
-	int ret;
-
-	/* Company that comes later finds the PASID taken, and no table. */
-	if (!ops || !iommu_group_sole_device(dev))
-		return ERR_PTR(-ENODEV);
-	if (data->flags & IOMMU_UAPI_BIND_PAGE_REQUEST && !faults)
-		return ERR_PTR(-EINVAL);
-
-	binding = kzalloc(sizeof(*binding), GFP_KERNEL_ACCOUNT);
-	if (!binding)
-		return ERR_PTR(-ENOMEM);
-	binding->dev = dev;
-	binding->s2 = s2;
-	binding->pasid = pasid;
-
-	nested = ops->domain_alloc_nested(dev, s2, data);
-	if (IS_ERR(nested)) {
-		ret = PTR_ERR(nested);
-		goto err_kfree;
-	}
-	if (WARN_ON_ONCE(nested->type != IOMMU_DOMAIN_NESTED)) {
-		ret = -EINVAL;
-		goto err_free;
-	}
-	nested->owner = dev_iommu_ops(dev);
-	if (data->flags & IOMMU_UAPI_BIND_PAGE_REQUEST)
-		iommu_uapi_faults_start(binding, nested, faults);
-
-	if (pasid == IOMMU_NO_PASID)
-		ret = iommu_device_enter_domain(dev, nested, &binding->handle);
-	else
-		ret = iommu_attach_device_pasid(nested, dev, pasid,
-						&binding->handle);
-	if (ret)
-		goto err_stop;
-
-	return binding;
-
-err_stop:
-	/* The handle may have been found before the attach failed. */
-	iommu_uapi_faults_stop(binding, ops);
-err_free:
-	iommu_domain_free(nested);
-err_kfree:
-	kfree(binding);
-	/* All that can hold a PASID of an owned group is another bind. */
-	return ERR_PTR(ret == -EBUSY ? -EEXIST : ret);
-}
-EXPORT_SYMBOL_GPL(iommu_uapi_bind);
-
-/**
- * iommu_uapi_unbind - undo a bind
- * @binding: what iommu_uapi_bind() returned. Freed in any case.
- *
- * When this returns, no translation of the guest's table is left in the host,
- * and its page requests are answered. Requests with the PASID are blocked; with
- * IOMMU_NO_PASID they are translated by the second level again. Should attaching
- * that fail, which takes running out of memory or of domain ids, then requests
- * without PASID are blocked until another bind of IOMMU_NO_PASID, or until the
- * carrier attaches the group anew.
- *
- * Context: may sleep. Takes the mutex of the group of the device.
- *
- * Return: 0, or a negative error if requests without PASID are left blocked.
- * The bind is gone either way.
- */
-int iommu_uapi_unbind(struct iommu_uapi_binding *binding)
-{
-	struct iommu_domain *nested = binding->handle.domain;
-	struct device *dev = binding->dev;
-	int ret = 0;
-
-	if (binding->pasid == IOMMU_NO_PASID)
-		ret = iommu_device_leave_domain(dev, nested, binding->s2);
-	else
-		iommu_detach_device_pasid(nested, dev, binding->pasid);
-
-	iommu_uapi_faults_stop(binding, dev_uapi_ops(dev));
-	iommu_domain_free(nested);
-	kfree(binding);
-	return ret;
-}
-EXPORT_SYMBOL_GPL(iommu_uapi_unbind);
-
-static bool inv_pairs_supported(u8 cache, u8 granularity,
-				const struct iommu_uapi_caps *caps)
-{
-	u32 bit = BIT(granularity);
-
-	if (cache & ~(IOMMU_UAPI_CACHE_IOTLB | IOMMU_UAPI_CACHE_DEV_IOTLB |
-		      IOMMU_UAPI_CACHE_PASID))
-		return false;
-	if (cache & IOMMU_UAPI_CACHE_IOTLB && !(caps->inv_iotlb & bit))
-		return false;
-	if (cache & IOMMU_UAPI_CACHE_DEV_IOTLB && !(caps->inv_dev_iotlb & bit))
-		return false;
-	if (cache & IOMMU_UAPI_CACHE_PASID && !(caps->inv_pasid & bit))
-		return false;
-	return true;
-}
-
-/* The IOMMU takes an address only if it is the sign extension of its low bits. */
-static bool inv_addr_canonical(u64 addr, u32 width)
-{
-	return sign_extend64(addr, width - 1) == (s64)addr;
-}
-
-static int inv_check_addr(const struct iommu_uapi_inv_addr_info *addr,
-			  const struct iommu_uapi_caps *caps)
-{
-	u64 size, last;
-
-	if (addr->flags & ~(IOMMU_UAPI_INV_ADDR_PASID |
-			    IOMMU_UAPI_INV_ADDR_ARCHID |
-			    IOMMU_UAPI_INV_ADDR_LEAF))
-		return -EOPNOTSUPP;
-	/* Never fall back to PASID 0. */
-	if (!(addr->flags & IOMMU_UAPI_INV_ADDR_PASID))
-		return -EINVAL;
-	if (!(addr->flags & IOMMU_UAPI_INV_ADDR_ARCHID) && addr->archid)
-		return -EINVAL;
-	if (addr->pasid >> caps->pasid_bits)
-		return -EINVAL;
-	if (!is_power_of_2(addr->granule_size) ||
-	    addr->granule_size < TABLE_PAGE_SIZE ||
-	    !IS_ALIGNED(addr->addr, addr->granule_size) || !addr->nb_granules)
-		return -EINVAL;
-	if (check_mul_overflow(addr->granule_size, addr->nb_granules, &size) ||
-	    check_add_overflow(addr->addr, size - 1, &last))
-		return -EOVERFLOW;
-	/* Both ends in the same half: what is between them is canonical too. */
-	if (!inv_addr_canonical(addr->addr, caps->addr_width) ||
-	    !inv_addr_canonical(last, caps->addr_width) ||
-	    (addr->addr ^ last) >> 63)
-		return -EINVAL;
-	return 0;
-}
-
-static int inv_check_pasid(const struct iommu_uapi_cache_invalidate_info *info,
-			   const struct iommu_uapi_caps *caps)
-{
-	const struct iommu_uapi_inv_pasid_info *pasid = &info->pasid_info;
-	const void *tail = pasid + 1, *end = info + 1;
-
-	if (pasid->flags &
-	    ~(IOMMU_UAPI_INV_PASID_PASID | IOMMU_UAPI_INV_PASID_ARCHID))
-		return -EOPNOTSUPP;
-	/* A later version may let this member grow into the rest. */
-	if (memchr_inv(tail, 0, end - tail))
-		return -EOPNOTSUPP;
-	/* Never fall back to PASID 0. */
-	if (!(pasid->flags & IOMMU_UAPI_INV_PASID_PASID))
-		return -EINVAL;
-	if (!(pasid->flags & IOMMU_UAPI_INV_PASID_ARCHID) && pasid->archid)
-		return -EINVAL;
-	if (pasid->pasid >> caps->pasid_bits)
-		return -EINVAL;
-	return 0;
-}
-
-/**
- * iommu_uapi_invalidate_check - is an invalidation one that the host can do?
- * @info: from iommu_uapi_copy_from_user()
+ * iommu_uapi_caps_has - are features there?
  * @caps: what the host can do
- * @pasid: set to the host PASID that @info names, on success
+ * @features: combination of IOMMU_UAPI_FEAT_*
  *
- * Whether the PASID is the caller's and is bound is not checked.
+ * For a carrier, which need not know @caps otherwise.
  *
  * Context: any.
  *
- * Return: 0; -EOPNOTSUPP if a flag, or a pair of cache and granularity, is not
- * among @caps, or reserved bytes are not 0, among them those of the union that
- * the granularity's member does not cover; -EINVAL if no cache is named, the
- * PASID is missing or too wide, a field is set whose flag is not, or the range
- * is empty, not aligned or not canonical; -EOVERFLOW if the range wraps.
+ * Return: whether @caps have all of @features.
  */
-int iommu_uapi_invalidate_check(const struct iommu_uapi_cache_invalidate_info *info,
-				const struct iommu_uapi_caps *caps,
-				ioasid_t *pasid)
+bool iommu_uapi_caps_has(const struct iommu_uapi_caps *caps, u64 features)
 {
-	int ret;
-
-	if (!(caps->features & IOMMU_UAPI_FEAT_INVALIDATE) ||
-	    info->padding[0] || info->padding[1])
-		return -EOPNOTSUPP;
-	if (info->granularity > IOMMU_UAPI_GRANU_ADDR ||
-	    !inv_pairs_supported(info->cache, info->granularity, caps))
-		return -EOPNOTSUPP;
-	if (!info->cache)
-		return -EINVAL;
-
-	switch (info->granularity) {
-	case IOMMU_UAPI_GRANU_PASID:
-		ret = inv_check_pasid(info, caps);
-		if (!ret)
-			*pasid = info->pasid_info.pasid;
-		return ret;
-	case IOMMU_UAPI_GRANU_ADDR:
-		ret = inv_check_addr(&info->addr_info, caps);
-		if (!ret)
-			*pasid = info->addr_info.pasid;
-		return ret;
-	default:
-		/* No driver can invalidate without a PASID. */
-		return -EOPNOTSUPP;
-	}
+	return (caps->features & features) == features;
 }
-EXPORT_SYMBOL_GPL(iommu_uapi_invalidate_check);
-
-/**
- * iommu_uapi_invalidate - invalidate what hardware cached of a guest's table
- * @binding: what iommu_uapi_bind() returned
- * @info: array of entries that iommu_uapi_invalidate_check() accepted, and
- *	that name the PASID of @binding
- * @nr: number of entries
- * @handled: set to the number of entries, from the first, that took effect
- *
- * Entries take effect in batches, so that the host waits once for many. Those
- * beyond @handled may have taken effect too, and may be repeated.
- *
- * Context: does not sleep, does not allocate, and takes no lock that is held
- * while memory is mapped. The carrier keeps @binding during the call.
- *
- * Return: 0 if all took effect; -EOPNOTSUPP or -EINVAL if the entry at
- * @handled is one that the driver can't do; -EIO if the hardware failed.
- */
-int iommu_uapi_invalidate(struct iommu_uapi_binding *binding,
-			  const struct iommu_uapi_cache_invalidate_info *info,
-			  u32 nr, u32 *handled)
-{
-	struct iommu_domain *nested = binding->handle.domain;
-	int ret;
-
-	*handled = 0;
-	if (!nr)
-		return 0;
-
-	ret = nested->owner->uapi->cache_invalidate(nested, info, nr, handled);
-	if (WARN_ON_ONCE(*handled > nr || (!ret && *handled < nr)))
-		return -EIO;
-	return ret;
-}
-EXPORT_SYMBOL_GPL(iommu_uapi_invalidate);
+EXPORT_SYMBOL_GPL(iommu_uapi_caps_has);

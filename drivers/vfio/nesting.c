@@ -2,23 +2,25 @@
 /*
  * VFIO: guest-owned page tables of a container
  *
- * Which PASIDs a container owns, which guest page tables it has bound where,
- * and the commands that change that. What a command carries belongs to the
- * IOMMU core: it is copied at the size that the core says, and not looked into.
+ * Which PASIDs a container has, which guest page tables are bound where, and the
+ * commands that change that. What a command carries belongs to the IOMMU core: it
+ * is copied at the size that the core gives, and not looked into.
  *
  * Lifetime: a group is added when it has been attached to its second level, and
- * removed before it is detached. Its bindings go with it, or before, with the
- * device. The PASIDs stay until they are freed, or to the end of the container's
- * IOMMU.
+ * removed before it is detached. Its bindings end with it, or earlier, with the
+ * device. PASIDs that the container allocated stay until they are freed, or to the
+ * end of the container's IOMMU.
  *
  * Locks: the caller may hold its own lock outside of &vfio_nesting.lock when it
  * adds or removes groups, or queries. The commands take &vfio_nesting.lock
- * alone, so none of them waits for memory that is being mapped.
+ * alone, so none of them waits for memory that is being mapped. No memory of the
+ * user is read or written under it.
  */
 #include <linux/device.h>
 #include <linux/iommu-uapi.h>
 #include <linux/list.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/rwsem.h>
 #include <linux/sched.h>
@@ -29,21 +31,28 @@
 
 #include "nesting.h"
 
-static unsigned int pasid_quota __read_mostly = 1000;
+static unsigned int pasid_quota __read_mostly = 1023;
 module_param(pasid_quota, uint, 0644);
 MODULE_PARM_DESC(pasid_quota,
-		 "Maximum number of PASIDs that a container may own (1000)");
+		 "Maximum number of PASIDs that a container may have (1023)");
 
 /* Entries that are copied, checked and handed on together, on the stack */
 #define VFIO_NESTING_CHUNK	16
 
+/* Set aside for the container, and not allocated yet */
+#define VFIO_NESTING_FREE	XA_MARK_0
+
 /**
- * struct vfio_nesting_pasid - PASID that a container may bind
+ * struct vfio_nesting_pasid - PASID of a container
  * @id: the PASID
+ * @owned: whether the container allocated it
+ * @set_aside: whether the contract keeps the number for the container
  * @bindings: list of struct vfio_nesting_binding
  */
 struct vfio_nesting_pasid {
 	ioasid_t id;
+	bool owned;
+	bool set_aside;
 	struct list_head bindings;
 };
 
@@ -52,13 +61,15 @@ struct vfio_nesting_pasid {
  * @lock: protects everything below and all that hangs on it. Taken for writing
  *	to change any of it, for reading to use it.
  * @groups: list of struct vfio_nesting_group
- * @pasids: struct vfio_nesting_pasid by number, those that the container owns
- * @no_pasid: stands for requests without PASID, owned by every container
- * @nr_pasids: number of PASIDs in @pasids and on their way into it
+ * @pasids: struct vfio_nesting_pasid by number: those that the container owns,
+ *	that are bound, or that its contract has set aside
+ * @no_pasid: stands for requests without PASID
+ * @nr_pasids: number of PASIDs that are owned or bound, or being allocated
  * @faults: where page requests go; NULL until user space asks for them
- * @committed: whether the contract is fixed
+ * @committed: whether there is a contract
+ * @devices_differ: whether the contract lets groups lack what belongs to a device
  * @contract: what every group can do, and more than which none may be asked for
- * @contract_size: how much of @contract its version has
+ * @contract_size: size of @contract in its version
  * @contract_pasids: takes the place of the quota
  */
 struct vfio_nesting {
@@ -69,6 +80,7 @@ struct vfio_nesting {
 	unsigned int nr_pasids;
 	struct iommu_uapi_faults *faults;
 	bool committed;
+	bool devices_differ;
 	struct iommu_uapi_caps contract;
 	size_t contract_size;
 	unsigned int contract_pasids;
@@ -82,7 +94,9 @@ struct vfio_nesting {
  * @dev: its device, which all bindings are for; NULL if the IOMMU can't nest, or
  *	the device has left
  * @caps: what the IOMMU can do, if @dev
+ * @allowed: the part of @caps that calls may ask for
  * @requests: whether page requests of @dev are enabled
+ * @blocked: whether requests without PASID are blocked
  * @bindings: list of struct vfio_nesting_binding
  */
 struct vfio_nesting_group {
@@ -91,7 +105,9 @@ struct vfio_nesting_group {
 	struct iommu_domain *s2;
 	struct device *dev;
 	struct iommu_uapi_caps caps;
+	struct iommu_uapi_caps allowed;
 	bool requests;
+	bool blocked;
 	struct list_head bindings;
 };
 
@@ -137,8 +153,8 @@ static struct device *vfio_nesting_first_dev(struct iommu_group *iommu_group,
 }
 
 /*
- * Can anything be bound in @group? Another device may have joined it at any time,
- * so this is asked anew for every bind.
+ * Can anything be bound in @group? Another device may join it at any time, so
+ * this is asked again for every bind.
  */
 static bool vfio_nesting_can_bind(struct vfio_nesting_group *group)
 {
@@ -167,7 +183,7 @@ vfio_nesting_find_group(struct vfio_nesting *nesting, u32 id)
 	return NULL;
 }
 
-/* NULL if the container does not own it. */
+/* NULL if the container knows nothing of it. */
 static struct vfio_nesting_pasid *
 vfio_nesting_find_pasid(struct vfio_nesting *nesting, ioasid_t id)
 {
@@ -179,10 +195,14 @@ vfio_nesting_find_pasid(struct vfio_nesting *nesting, ioasid_t id)
 }
 
 static struct vfio_nesting_binding *
-vfio_nesting_find_binding(struct vfio_nesting_pasid *pasid,
-			  struct vfio_nesting_group *group)
+vfio_nesting_find_binding(struct vfio_nesting *nesting,
+			  struct vfio_nesting_group *group, ioasid_t id)
 {
+	struct vfio_nesting_pasid *pasid = vfio_nesting_find_pasid(nesting, id);
 	struct vfio_nesting_binding *binding;
+
+	if (!pasid)
+		return NULL;
 
 	list_for_each_entry(binding, &pasid->bindings, pasid_next) {
 		if (binding->group == group)
@@ -191,8 +211,58 @@ vfio_nesting_find_binding(struct vfio_nesting_pasid *pasid,
 	return NULL;
 }
 
-/* What all groups have in common. */
+static unsigned int vfio_nesting_quota(struct vfio_nesting *nesting)
+{
+	return nesting->committed ? nesting->contract_pasids :
+				    READ_ONCE(pasid_quota);
+}
+
+/* Does it count against the quota? */
+static bool vfio_nesting_in_use(struct vfio_nesting_pasid *pasid)
+{
+	return pasid->owned || !list_empty(&pasid->bindings);
+}
+
+static struct vfio_nesting_pasid *
+vfio_nesting_add_pasid(struct vfio_nesting *nesting, ioasid_t id)
+{
+	struct vfio_nesting_pasid *pasid;
+	int rc;
+
+	lockdep_assert_held_write(&nesting->lock);
+
+	pasid = kzalloc(sizeof(*pasid), GFP_KERNEL_ACCOUNT);
+	if (!pasid)
+		return ERR_PTR(-ENOMEM);
+	pasid->id = id;
+	INIT_LIST_HEAD(&pasid->bindings);
+
+	rc = xa_insert(&nesting->pasids, id, pasid, GFP_KERNEL_ACCOUNT);
+	if (rc) {
+		kfree(pasid);
+		return ERR_PTR(rc);
+	}
+	return pasid;
+}
+
+/* Forget a PASID that is no longer owned, bound, or set aside. */
+static void vfio_nesting_put_pasid(struct vfio_nesting *nesting,
+				   struct vfio_nesting_pasid *pasid)
+{
+	lockdep_assert_held_write(&nesting->lock);
+
+	if (vfio_nesting_in_use(pasid) || pasid->set_aside)
+		return;
+	xa_erase(&nesting->pasids, pasid->id);
+	kfree(pasid);
+}
+
+/*
+ * What all groups with an IOMMU have in common, or, if @devices_differ, all
+ * IOMMUs, and any device.
+ */
 static int vfio_nesting_common_caps(struct vfio_nesting *nesting,
+				    bool devices_differ,
 				    struct iommu_uapi_caps *caps)
 {
 	struct vfio_nesting_group *group;
@@ -201,71 +271,73 @@ static int vfio_nesting_common_caps(struct vfio_nesting *nesting,
 	lockdep_assert_held(&nesting->lock);
 
 	list_for_each_entry(group, &nesting->groups, next) {
+		if (!group->s2)
+			continue;
 		if (!vfio_nesting_can_bind(group))
 			return -EOPNOTSUPP;
 		if (first)
 			*caps = group->caps;
+		else if (devices_differ)
+			iommu_uapi_caps_intersect_iommu(caps, &group->caps);
 		else
 			iommu_uapi_caps_intersect(caps, &group->caps);
 		first = false;
 	}
-	return first ? -EOPNOTSUPP : 0;
+	if (first)
+		return -EOPNOTSUPP;
+
+	iommu_uapi_caps_limit(caps, vfio_nesting_quota(nesting));
+	return 0;
 }
 
-/* What is promised to the user: with a contract that, whoever comes or goes. */
+/* What is promised to the user: with a contract, always that. */
 static int vfio_nesting_get_caps(struct vfio_nesting *nesting,
 				 struct iommu_uapi_caps *caps)
 {
 	if (!nesting->committed)
-		return vfio_nesting_common_caps(nesting, caps);
+		return vfio_nesting_common_caps(nesting, false, caps);
 
 	*caps = nesting->contract;
 	return 0;
 }
 
-/* What a call for @group may ask for. */
-static const struct iommu_uapi_caps *
-vfio_nesting_group_caps(struct vfio_nesting *nesting,
-			struct vfio_nesting_group *group)
+static void vfio_nesting_update_allowed(struct vfio_nesting *nesting,
+					struct vfio_nesting_group *group)
 {
-	return nesting->committed ? &nesting->contract : &group->caps;
+	group->allowed = group->caps;
+	if (nesting->committed)
+		iommu_uapi_caps_intersect(&group->allowed, &nesting->contract);
 }
 
-static unsigned int vfio_nesting_quota(struct vfio_nesting *nesting)
+/* Requests with the PASID are blocked afterwards. */
+static void vfio_nesting_undo_bind(struct vfio_nesting *nesting,
+				   struct vfio_nesting_binding *binding)
 {
-	return nesting->committed ? nesting->contract_pasids :
-				    READ_ONCE(pasid_quota);
-}
+	struct vfio_nesting_pasid *pasid = binding->pasid;
 
-/*
- * The binding is gone afterwards, whatever is returned: an error tells that the
- * device could not go back to its second level and is blocked.
- */
-static int vfio_nesting_undo_bind(struct vfio_nesting_binding *binding)
-{
-	int rc;
-
-	rc = iommu_uapi_unbind(binding->bound);
+	iommu_uapi_unbind(binding->bound);
+	if (pasid->id == IOMMU_NO_PASID)
+		binding->group->blocked = true;
 	list_del(&binding->group_next);
 	list_del(&binding->pasid_next);
 	kfree(binding);
-	return rc;
+
+	if (pasid->id == IOMMU_NO_PASID || vfio_nesting_in_use(pasid))
+		return;
+	nesting->nr_pasids--;
+	vfio_nesting_put_pasid(nesting, pasid);
 }
 
 /*
- * Let the device of a group request pages. Without the means to, or with company,
- * the group goes without: a bind in it can't ask for them.
+ * Let the device of a group request pages, if it can and it is allowed to: a bind
+ * can't ask for page requests otherwise.
  */
-static int vfio_nesting_enable_requests(struct vfio_nesting *nesting,
-					struct vfio_nesting_group *group)
+static int vfio_nesting_enable_requests(struct vfio_nesting_group *group)
 {
-	const struct iommu_uapi_caps *caps;
 	int rc;
 
-	/* A contract has no more than the group */
-	caps = vfio_nesting_group_caps(nesting, group);
 	if (!vfio_nesting_can_bind(group) ||
-	    !iommu_uapi_caps_page_requests(caps))
+	    !iommu_uapi_caps_has(&group->allowed, IOMMU_UAPI_FEAT_PAGE_REQUEST))
 		return 0;
 
 	rc = iommu_dev_enable_feature(group->dev, IOMMU_DEV_FEAT_IOPF);
@@ -275,42 +347,59 @@ static int vfio_nesting_enable_requests(struct vfio_nesting *nesting,
 	return 0;
 }
 
-static void vfio_nesting_disable_requests(struct vfio_nesting_group *group)
+/* Tell @nesting->faults what concerns the device of @group. */
+static int vfio_nesting_add_faults(struct vfio_nesting *nesting,
+				   struct vfio_nesting_group *group)
 {
-	if (!group->requests)
-		return;
+	int rc;
 
-	iommu_dev_disable_feature(group->dev, IOMMU_DEV_FEAT_IOPF);
-	group->requests = false;
+	if (!group->dev)
+		return 0;
+
+	rc = iommu_uapi_faults_add_dev(nesting->faults, group->dev);
+	if (rc)
+		return rc;
+
+	rc = vfio_nesting_enable_requests(group);
+	if (rc)
+		iommu_uapi_faults_remove_dev(group->dev);
+	return rc;
 }
 
-static void vfio_nesting_drop_dev(struct vfio_nesting_group *group)
+/* Does nothing where vfio_nesting_add_faults() has not been called. */
+static void vfio_nesting_remove_faults(struct vfio_nesting_group *group)
+{
+	if (!group->dev)
+		return;
+
+	if (group->requests)
+		iommu_dev_disable_feature(group->dev, IOMMU_DEV_FEAT_IOPF);
+	group->requests = false;
+	iommu_uapi_faults_remove_dev(group->dev);
+}
+
+static void vfio_nesting_drop_dev(struct vfio_nesting *nesting,
+				  struct vfio_nesting_group *group)
 {
 	struct vfio_nesting_binding *binding, *tmp;
 
+	if (!group->dev)
+		return;
+
 	list_for_each_entry_safe(binding, tmp, &group->bindings, group_next)
-		vfio_nesting_undo_bind(binding);
-	vfio_nesting_disable_requests(group);
+		vfio_nesting_undo_bind(nesting, binding);
+	vfio_nesting_remove_faults(group);
+	iommu_uapi_release(group->dev);
 	put_device(group->dev);
 	group->dev = NULL;
 }
 
-static void vfio_nesting_drop_group(struct vfio_nesting_group *group)
+static void vfio_nesting_drop_group(struct vfio_nesting *nesting,
+				    struct vfio_nesting_group *group)
 {
-	vfio_nesting_drop_dev(group);
+	vfio_nesting_drop_dev(nesting, group);
 	list_del(&group->next);
 	kfree(group);
-}
-
-static void vfio_nesting_drop_pasid(struct vfio_nesting *nesting,
-				    struct vfio_nesting_pasid *pasid)
-{
-	lockdep_assert_held_write(&nesting->lock);
-
-	xa_erase(&nesting->pasids, pasid->id);
-	iommu_uapi_pasid_free(pasid->id);
-	nesting->nr_pasids--;
-	kfree(pasid);
 }
 
 /**
@@ -335,6 +424,22 @@ struct vfio_nesting *vfio_nesting_create(void)
 }
 EXPORT_SYMBOL_GPL(vfio_nesting_create);
 
+static void vfio_nesting_drop_pasids(struct vfio_nesting *nesting)
+{
+	struct vfio_nesting_pasid *pasid;
+	unsigned long id;
+
+	xa_for_each(&nesting->pasids, id, pasid) {
+		if (pasid->owned)
+			nesting->nr_pasids--;
+		if (pasid->owned || pasid->set_aside)
+			iommu_uapi_pasid_free(pasid->id);
+		xa_erase(&nesting->pasids, id);
+		kfree(pasid);
+		cond_resched();
+	}
+}
+
 /**
  * vfio_nesting_destroy - end the state of a container
  * @nesting: the state; no command is running
@@ -345,19 +450,14 @@ EXPORT_SYMBOL_GPL(vfio_nesting_create);
 void vfio_nesting_destroy(struct vfio_nesting *nesting)
 {
 	struct vfio_nesting_group *group, *tmp;
-	struct vfio_nesting_pasid *pasid;
-	unsigned long id;
 
 	if (!nesting)
 		return;
 
 	down_write(&nesting->lock);
 	list_for_each_entry_safe(group, tmp, &nesting->groups, next)
-		vfio_nesting_drop_group(group);
-	xa_for_each(&nesting->pasids, id, pasid) {
-		vfio_nesting_drop_pasid(nesting, pasid);
-		cond_resched();
-	}
+		vfio_nesting_drop_group(nesting, group);
+	vfio_nesting_drop_pasids(nesting);
 	up_write(&nesting->lock);
 
 	WARN_ON_ONCE(nesting->nr_pasids);
@@ -379,6 +479,27 @@ struct iommu_domain *vfio_nesting_domain_alloc(struct device *dev)
 }
 EXPORT_SYMBOL_GPL(vfio_nesting_domain_alloc);
 
+/* Can a group that joins keep the contract? */
+static int vfio_nesting_check_contract(struct vfio_nesting *nesting,
+				       struct vfio_nesting_group *group)
+{
+	struct iommu_uapi_caps needs, missing, have = {};
+
+	if (!nesting->committed)
+		return 0;
+
+	needs = nesting->contract;
+	if (nesting->devices_differ) {
+		/* An emulated device never reaches an IOMMU. */
+		if (!group->s2)
+			return 0;
+		iommu_uapi_caps_clear_device(&needs);
+	}
+	if (vfio_nesting_can_bind(group))
+		have = group->caps;
+	return iommu_uapi_caps_missing(&needs, &have, &missing);
+}
+
 /**
  * vfio_nesting_add_group - a group joins the container
  * @nesting: state of the container
@@ -390,17 +511,17 @@ EXPORT_SYMBOL_GPL(vfio_nesting_domain_alloc);
  * bound, and the container from reporting the capability. With a contract the
  * group must be able to do what that promises.
  *
- * Return: 0; -ERANGE if the group can't keep the contract; -ENOMEM.
+ * Return: 0; -ERANGE if the group can't keep the contract; -EBUSY if something
+ * else uses the page requests of its device; -ENOMEM.
  */
 int vfio_nesting_add_group(struct vfio_nesting *nesting,
 			   struct iommu_group *iommu_group,
 			   struct iommu_domain *s2)
 {
 	struct vfio_nesting_group *group;
-	struct iommu_uapi_caps have = {}, missing;
 	struct device *dev;
 	bool only;
-	int rc = 0;
+	int rc;
 
 	if (!nesting)
 		return 0;
@@ -418,16 +539,13 @@ int vfio_nesting_add_group(struct vfio_nesting *nesting,
 			group->dev = dev;
 		else
 			put_device(dev);
-		if (group->dev && only)
-			have = group->caps;
 	}
 
 	down_write(&nesting->lock);
-	if (nesting->committed)
-		rc = iommu_uapi_caps_missing(&nesting->contract, &have,
-					     &missing);
+	rc = vfio_nesting_check_contract(nesting, group);
+	vfio_nesting_update_allowed(nesting, group);
 	if (!rc && nesting->faults)
-		rc = vfio_nesting_enable_requests(nesting, group);
+		rc = vfio_nesting_add_faults(nesting, group);
 	if (!rc)
 		list_add_tail(&group->next, &nesting->groups);
 	up_write(&nesting->lock);
@@ -458,7 +576,7 @@ void vfio_nesting_remove_group(struct vfio_nesting *nesting,
 	down_write(&nesting->lock);
 	list_for_each_entry(group, &nesting->groups, next) {
 		if (group->iommu_group == iommu_group) {
-			vfio_nesting_drop_group(group);
+			vfio_nesting_drop_group(nesting, group);
 			break;
 		}
 	}
@@ -471,8 +589,8 @@ EXPORT_SYMBOL_GPL(vfio_nesting_remove_group);
  * @nesting: state of the container
  * @dev: the device, whose IOMMU still knows it
  *
- * Undoes all bindings that are for it. Without company, the group goes next. With
- * company, it can't be bound until it is added anew.
+ * Undoes all bindings that are for it. If it was the only device, the group
+ * leaves next. Otherwise the group can't be bound until it is added again.
  */
 void vfio_nesting_remove_device(struct vfio_nesting *nesting,
 				struct device *dev)
@@ -485,7 +603,7 @@ void vfio_nesting_remove_device(struct vfio_nesting *nesting,
 	down_write(&nesting->lock);
 	list_for_each_entry(group, &nesting->groups, next) {
 		if (group->dev == dev)
-			vfio_nesting_drop_dev(group);
+			vfio_nesting_drop_dev(nesting, group);
 	}
 	up_write(&nesting->lock);
 }
@@ -518,9 +636,8 @@ bool vfio_nesting_can_map_ro(struct vfio_nesting *nesting)
 
 	down_read(&nesting->lock);
 	list_for_each_entry(group, &nesting->groups, next) {
-		if (group->dev &&
-		    !iommu_uapi_caps_map_ro(vfio_nesting_group_caps(nesting,
-								    group)))
+		if (group->dev && !iommu_uapi_caps_has(&group->allowed,
+						       IOMMU_UAPI_FEAT_RO_MAP))
 			can = false;
 	}
 	up_read(&nesting->lock);
@@ -536,51 +653,57 @@ static int vfio_nesting_build_fault_caps(struct vfio_nesting *nesting,
 		.header.id = VFIO_IOMMU_TYPE1_INFO_CAP_FAULTS,
 		.header.version = 1,
 	};
-	bool there;
 
-	down_read(&nesting->lock);
-	there = nesting->faults;
-	if (there)
-		iommu_uapi_faults_count(nesting->faults, &cap.waiting,
-					&cap.overflows, &cap.timeouts);
-	up_read(&nesting->lock);
-
-	if (!there)
+	if (!nesting->faults)
 		return 0;
+	iommu_uapi_faults_count(nesting->faults, &cap.waiting, &cap.overflows,
+				&cap.timeouts, &cap.lost);
 	return vfio_info_add_capability(caps, &cap.header, sizeof(cap));
 }
 
-/**
- * vfio_nesting_build_caps - add VFIO_IOMMU_TYPE1_INFO_CAP_NESTING and _FAULTS
- * @nesting: state of the container
- * @caps: chain to add it to
- *
- * Adds nothing where the capability does not apply.
- *
- * Return: 0 or -ENOMEM.
- */
-int vfio_nesting_build_caps(struct vfio_nesting *nesting,
-			    struct vfio_info_cap *caps)
+static int vfio_nesting_build_group_caps(struct vfio_nesting *nesting,
+					 struct vfio_info_cap *caps)
+{
+	struct vfio_iommu_type1_info_cap_group *cap;
+	struct vfio_info_cap_header *header;
+	struct vfio_nesting_group *group;
+	struct iommu_uapi_caps one;
+
+	list_for_each_entry(group, &nesting->groups, next) {
+		memset(&one, 0, sizeof(one));
+		if (vfio_nesting_can_bind(group)) {
+			one = group->caps;
+			iommu_uapi_caps_limit(&one,
+					      vfio_nesting_quota(nesting));
+		}
+		one.version = IOMMU_UAPI_VERSION;
+
+		header = vfio_info_cap_add(caps, sizeof(*cap) + sizeof(one),
+					   VFIO_IOMMU_TYPE1_INFO_CAP_GROUP, 1);
+		if (IS_ERR(header))
+			return PTR_ERR(header);
+		cap = container_of(header, struct vfio_iommu_type1_info_cap_group,
+				   header);
+		cap->group_id = iommu_group_id(group->iommu_group);
+		cap->caps_size = sizeof(one);
+		memcpy(cap->caps, &one, sizeof(one));
+	}
+	return 0;
+}
+
+/* Adds nothing if nothing can be bound. */
+static int vfio_nesting_build_nesting_caps(struct vfio_nesting *nesting,
+					   struct vfio_info_cap *caps)
 {
 	struct vfio_iommu_type1_info_cap_nesting *cap;
 	struct vfio_info_cap_header *header;
 	struct iommu_uapi_caps common;
-	u32 used, quota;
 	size_t size;
-	int rc;
 
-	if (!nesting)
+	if (vfio_nesting_get_caps(nesting, &common))
 		return 0;
 
-	down_read(&nesting->lock);
-	rc = vfio_nesting_get_caps(nesting, &common);
-	used = nesting->nr_pasids;
-	quota = vfio_nesting_quota(nesting);
 	size = nesting->committed ? nesting->contract_size : sizeof(common);
-	up_read(&nesting->lock);
-	if (rc)
-		return vfio_nesting_build_fault_caps(nesting, caps);
-
 	header = vfio_info_cap_add(caps, sizeof(*cap) + size,
 				   VFIO_IOMMU_TYPE1_INFO_CAP_NESTING, 1);
 	if (IS_ERR(header))
@@ -588,69 +711,174 @@ int vfio_nesting_build_caps(struct vfio_nesting *nesting,
 
 	cap = container_of(header, struct vfio_iommu_type1_info_cap_nesting,
 			   header);
-	cap->pasid_quota = quota;
-	cap->pasids_used = used;
+	cap->pasid_quota = vfio_nesting_quota(nesting);
+	cap->pasids_used = nesting->nr_pasids;
 	cap->caps_size = size;
 	memcpy(cap->caps, &common, size);
-	return vfio_nesting_build_fault_caps(nesting, caps);
+	return 0;
+}
+
+/**
+ * vfio_nesting_build_caps - add VFIO_IOMMU_TYPE1_INFO_CAP_NESTING, _GROUP, _FAULTS
+ * @nesting: state of the container
+ * @caps: chain to add them to
+ *
+ * Adds nothing where a capability does not apply.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vfio_nesting_build_caps(struct vfio_nesting *nesting,
+			    struct vfio_info_cap *caps)
+{
+	int rc;
+
+	if (!nesting)
+		return 0;
+
+	down_read(&nesting->lock);
+	rc = vfio_nesting_build_nesting_caps(nesting, caps);
+	if (!rc)
+		rc = vfio_nesting_build_group_caps(nesting, caps);
+	if (!rc)
+		rc = vfio_nesting_build_fault_caps(nesting, caps);
+	up_read(&nesting->lock);
+	return rc;
 }
 EXPORT_SYMBOL_GPL(vfio_nesting_build_caps);
 
 /*
- * The PASID becomes the container's only after its number has reached the
- * caller. Until then no other thread can bind or free it, so that it can be
- * given back.
+ * Take one of the numbers that the contract has set aside. One outside of the
+ * range is exchanged for one in it, if that is free in the host.
  */
-static int vfio_nesting_pasid_alloc(struct vfio_nesting *nesting, u32 first,
-				    u32 last, u32 __user *out)
+static int vfio_nesting_take_set_aside(struct vfio_nesting *nesting, u32 first,
+				       u32 last, ioasid_t *id)
 {
-	struct vfio_nesting_pasid *pasid;
+	struct vfio_nesting_pasid *pasid, *spare;
+	unsigned long index = first;
+	int rc;
+
+	lockdep_assert_held_write(&nesting->lock);
+
+	if (!xa_find(&nesting->pasids, &index, last, VFIO_NESTING_FREE)) {
+		index = 0;
+		spare = xa_find(&nesting->pasids, &index, ULONG_MAX,
+				VFIO_NESTING_FREE);
+		if (!spare)
+			return -EDQUOT;
+		rc = iommu_uapi_pasid_alloc(&nesting->contract, first, last,
+					    id);
+		if (rc)
+			return rc;
+		pasid = vfio_nesting_add_pasid(nesting, *id);
+		if (IS_ERR(pasid)) {
+			iommu_uapi_pasid_free(*id);
+			return PTR_ERR(pasid);
+		}
+		pasid->set_aside = true;
+		iommu_uapi_pasid_free(spare->id);
+		spare->set_aside = false;
+		vfio_nesting_put_pasid(nesting, spare);
+		return 0;
+	}
+
+	xa_clear_mark(&nesting->pasids, index, VFIO_NESTING_FREE);
+	*id = index;
+	return 0;
+}
+
+/*
+ * Reserve a number that is nobody else's. The container does not own it yet, so
+ * that no other thread can bind or free it.
+ */
+static int vfio_nesting_reserve(struct vfio_nesting *nesting, u32 first,
+				u32 last, ioasid_t *id)
+{
 	struct iommu_uapi_caps caps;
 	int rc;
 
-	pasid = kzalloc(sizeof(*pasid), GFP_KERNEL_ACCOUNT);
-	if (!pasid)
-		return -ENOMEM;
-	INIT_LIST_HEAD(&pasid->bindings);
-
 	down_write(&nesting->lock);
-	rc = vfio_nesting_get_caps(nesting, &caps);
+	/* Any device may be the one that uses it. */
+	rc = nesting->committed ?
+		     vfio_nesting_get_caps(nesting, &caps) :
+		     vfio_nesting_common_caps(nesting, true, &caps);
+	if (!rc)
+		rc = iommu_uapi_pasid_check(&caps, first, last);
 	if (!rc && nesting->nr_pasids >= vfio_nesting_quota(nesting))
 		rc = -EDQUOT;
 	if (!rc)
-		rc = iommu_uapi_pasid_alloc(&caps, first, last, &pasid->id);
-	if (rc) {
-		up_write(&nesting->lock);
-		goto err_kfree;
-	}
-	nesting->nr_pasids++;
+		rc = nesting->committed ?
+			     vfio_nesting_take_set_aside(nesting, first, last,
+							 id) :
+			     iommu_uapi_pasid_alloc(&caps, first, last, id);
+	if (!rc)
+		nesting->nr_pasids++;
 	up_write(&nesting->lock);
-
-	rc = xa_reserve(&nesting->pasids, pasid->id, GFP_KERNEL_ACCOUNT);
-	if (rc)
-		goto err_free;
-
-	if (put_user(pasid->id, out)) {
-		rc = -EFAULT;
-		goto err_release;
-	}
-
-	down_write(&nesting->lock);
-	/* Reserved, so this can't fail */
-	xa_store(&nesting->pasids, pasid->id, pasid, GFP_KERNEL_ACCOUNT);
-	up_write(&nesting->lock);
-	return 0;
-
-err_release:
-	xa_release(&nesting->pasids, pasid->id);
-err_free:
-	down_write(&nesting->lock);
-	iommu_uapi_pasid_free(pasid->id);
-	nesting->nr_pasids--;
-	up_write(&nesting->lock);
-err_kfree:
-	kfree(pasid);
 	return rc;
+}
+
+static void vfio_nesting_unreserve(struct vfio_nesting *nesting, ioasid_t id)
+{
+	down_write(&nesting->lock);
+	nesting->nr_pasids--;
+	if (nesting->committed)
+		xa_set_mark(&nesting->pasids, id, VFIO_NESTING_FREE);
+	else
+		iommu_uapi_pasid_free(id);
+	up_write(&nesting->lock);
+}
+
+/* The number that was reserved becomes the container's. */
+static int vfio_nesting_own(struct vfio_nesting *nesting, ioasid_t id)
+{
+	struct vfio_nesting_pasid *pasid;
+	int rc = 0;
+
+	down_write(&nesting->lock);
+	pasid = xa_load(&nesting->pasids, id);
+	/* The guest may have picked the same number before, which counted too. */
+	if (pasid && vfio_nesting_in_use(pasid))
+		nesting->nr_pasids--;
+	if (!pasid)
+		pasid = vfio_nesting_add_pasid(nesting, id);
+	if (IS_ERR(pasid))
+		rc = PTR_ERR(pasid);
+	else
+		pasid->owned = true;
+	up_write(&nesting->lock);
+	return rc;
+}
+
+static int vfio_nesting_pasid_alloc(struct vfio_nesting *nesting, u32 first,
+				    u32 last, u32 __user *out)
+{
+	ioasid_t id;
+	int rc;
+
+	rc = vfio_nesting_reserve(nesting, first, last, &id);
+	if (rc)
+		return rc;
+
+	rc = put_user(id, out);
+	if (!rc)
+		rc = vfio_nesting_own(nesting, id);
+	if (rc)
+		vfio_nesting_unreserve(nesting, id);
+	return rc;
+}
+
+static void vfio_nesting_disown(struct vfio_nesting *nesting,
+				struct vfio_nesting_pasid *pasid)
+{
+	lockdep_assert_held_write(&nesting->lock);
+
+	pasid->owned = false;
+	nesting->nr_pasids--;
+	if (pasid->set_aside) {
+		xa_set_mark(&nesting->pasids, pasid->id, VFIO_NESTING_FREE);
+		return;
+	}
+	iommu_uapi_pasid_free(pasid->id);
+	vfio_nesting_put_pasid(nesting, pasid);
 }
 
 /* Takes as long as there are PASIDs to free, not as the range is wide. */
@@ -663,6 +891,8 @@ static int vfio_nesting_pasid_free(struct vfio_nesting *nesting, u32 first,
 
 	down_write(&nesting->lock);
 	xa_for_each_range(&nesting->pasids, id, pasid, first, last) {
+		if (!pasid->owned)
+			continue;
 		rc = 0;
 		if (!list_empty(&pasid->bindings)) {
 			rc = -EBUSY;
@@ -671,7 +901,8 @@ static int vfio_nesting_pasid_free(struct vfio_nesting *nesting, u32 first,
 	}
 	if (!rc) {
 		xa_for_each_range(&nesting->pasids, id, pasid, first, last) {
-			vfio_nesting_drop_pasid(nesting, pasid);
+			if (pasid->owned)
+				vfio_nesting_disown(nesting, pasid);
 			cond_resched();
 		}
 	}
@@ -679,56 +910,113 @@ static int vfio_nesting_pasid_free(struct vfio_nesting *nesting, u32 first,
 	return rc;
 }
 
-/**
- * vfio_nesting_pasid_request - VFIO_IOMMU_PASID_REQUEST
- * @nesting: state of the container
- * @arg: struct vfio_iommu_type1_pasid_request
- *
- * Return: 0, or an error as in uapi/linux/iommu.h.
- */
-int vfio_nesting_pasid_request(struct vfio_nesting *nesting, void __user *arg)
+/* VFIO_IOMMU_PASID_REQUEST */
+static int vfio_nesting_pasid_request(struct vfio_nesting *nesting,
+				      const void *head, void __user *arg)
 {
-	const size_t minsz =
-		offsetofend(struct vfio_iommu_type1_pasid_request, reserved);
+	const struct vfio_iommu_type1_pasid_request *req = head;
 	struct vfio_iommu_type1_pasid_request __user *ureq = arg;
-	struct vfio_iommu_type1_pasid_request req;
 
-	if (!nesting)
-		return -ENOTTY;
-
-	if (copy_from_user(&req, ureq, minsz))
-		return -EFAULT;
-
-	if (req.argsz < minsz)
+	if (req->first > req->last)
 		return -EINVAL;
 
-	if (req.flags & ~(VFIO_PASID_REQUEST_ALLOC | VFIO_PASID_REQUEST_FREE) ||
-	    req.reserved)
-		return -EOPNOTSUPP;
-
-	if (req.first > req.last)
-		return -EINVAL;
-
-	switch (req.flags) {
+	switch (req->flags) {
 	case VFIO_PASID_REQUEST_ALLOC:
-		return vfio_nesting_pasid_alloc(nesting, req.first, req.last,
+		return vfio_nesting_pasid_alloc(nesting, req->first, req->last,
 						&ureq->pasid);
 	case VFIO_PASID_REQUEST_FREE:
-		return vfio_nesting_pasid_free(nesting, req.first, req.last);
+		return vfio_nesting_pasid_free(nesting, req->first, req->last);
 	default:
 		return -EINVAL;
 	}
 }
-EXPORT_SYMBOL_GPL(vfio_nesting_pasid_request);
+
+/*
+ * Find what a bind may use: a PASID that the container owns, or any, if the guest
+ * may pick it.
+ */
+static struct vfio_nesting_pasid *
+vfio_nesting_use_pasid(struct vfio_nesting *nesting,
+		       struct vfio_nesting_group *group, ioasid_t id)
+{
+	struct vfio_nesting_pasid *pasid = vfio_nesting_find_pasid(nesting, id);
+
+	if (id == IOMMU_NO_PASID || (pasid && pasid->owned))
+		return pasid;
+
+	if (!iommu_uapi_caps_has(&group->allowed, IOMMU_UAPI_FEAT_GUEST_PASID))
+		return ERR_PTR(-ENOENT);
+	if (pasid && vfio_nesting_in_use(pasid))
+		return pasid;
+	if (nesting->nr_pasids >= vfio_nesting_quota(nesting))
+		return ERR_PTR(-EDQUOT);
+	return pasid ?: vfio_nesting_add_pasid(nesting, id);
+}
+
+static int vfio_nesting_new_bind(struct vfio_nesting *nesting,
+				 struct vfio_nesting_group *group, ioasid_t id,
+				 const struct iommu_uapi_gpasid_bind_data *data)
+{
+	struct vfio_nesting_binding *binding;
+	struct iommu_uapi_binding *bound;
+	struct vfio_nesting_pasid *pasid;
+
+	binding = kzalloc(sizeof(*binding), GFP_KERNEL_ACCOUNT);
+	if (!binding)
+		return -ENOMEM;
+
+	pasid = vfio_nesting_use_pasid(nesting, group, id);
+	if (IS_ERR(pasid)) {
+		kfree(binding);
+		return PTR_ERR(pasid);
+	}
+
+	bound = iommu_uapi_bind(group->dev, group->s2, id, data,
+				group->requests ? nesting->faults : NULL);
+	if (IS_ERR(bound)) {
+		if (id != IOMMU_NO_PASID)
+			vfio_nesting_put_pasid(nesting, pasid);
+		kfree(binding);
+		return PTR_ERR(bound);
+	}
+
+	if (id == IOMMU_NO_PASID)
+		group->blocked = false;
+	else if (!vfio_nesting_in_use(pasid))
+		nesting->nr_pasids++;
+	binding->group = group;
+	binding->pasid = pasid;
+	binding->bound = bound;
+	list_add(&binding->group_next, &group->bindings);
+	list_add(&binding->pasid_next, &pasid->bindings);
+	return 0;
+}
+
+/* Returns false if requests with the PASID are blocked already. */
+static bool vfio_nesting_block(struct vfio_nesting *nesting,
+			       struct vfio_nesting_group *group, ioasid_t id)
+{
+	struct vfio_nesting_binding *binding;
+
+	binding = vfio_nesting_find_binding(nesting, group, id);
+	if (binding) {
+		vfio_nesting_undo_bind(nesting, binding);
+		return true;
+	}
+	if (id != IOMMU_NO_PASID || group->blocked)
+		return false;
+
+	iommu_uapi_block(group->dev);
+	group->blocked = true;
+	return true;
+}
 
 static int vfio_nesting_do_bind(struct vfio_nesting *nesting, u32 group_id,
 				const struct iommu_uapi_gpasid_bind_data *data)
 {
+	ioasid_t id = iommu_uapi_bind_pasid(data);
 	struct vfio_nesting_binding *binding;
 	struct vfio_nesting_group *group;
-	struct iommu_uapi_binding *bound;
-	struct vfio_nesting_pasid *pasid;
-	ioasid_t id;
 	int rc;
 
 	lockdep_assert_held_write(&nesting->lock);
@@ -740,249 +1028,250 @@ static int vfio_nesting_do_bind(struct vfio_nesting *nesting, u32 group_id,
 	if (!vfio_nesting_can_bind(group))
 		return -ENODEV;
 
-	rc = iommu_uapi_bind_check(data, vfio_nesting_group_caps(nesting, group),
-				   &id);
-	if (rc)
-		return rc;
-
-	pasid = vfio_nesting_find_pasid(nesting, id);
-	if (!pasid)
-		return -ENOENT;
-
-	if (vfio_nesting_find_binding(pasid, group))
+	binding = vfio_nesting_find_binding(nesting, group, id);
+	if (binding && !iommu_uapi_bind_replaces(data))
 		return -EEXIST;
 
-	binding = kzalloc(sizeof(*binding), GFP_KERNEL_ACCOUNT);
-	if (!binding)
-		return -ENOMEM;
+	rc = iommu_uapi_bind_check(data, &group->allowed);
+	if (!rc && binding)
+		rc = iommu_uapi_replace(binding->bound, data,
+					group->requests ? nesting->faults :
+							  NULL);
+	else if (!rc)
+		rc = vfio_nesting_new_bind(nesting, group, id, data);
 
-	bound = iommu_uapi_bind(group->dev, group->s2, id, data,
-				group->requests ? nesting->faults : NULL);
-	if (IS_ERR(bound)) {
-		kfree(binding);
-		return PTR_ERR(bound);
-	}
-
-	binding->group = group;
-	binding->pasid = pasid;
-	binding->bound = bound;
-	list_add(&binding->group_next, &group->bindings);
-	list_add(&binding->pasid_next, &pasid->bindings);
-	return 0;
+	/* The guest wanted something else than what is there, so fail closed. */
+	if (rc)
+		vfio_nesting_block(nesting, group, id);
+	return rc;
 }
 
-/**
- * vfio_nesting_bind - VFIO_IOMMU_BIND_GPASID
- * @nesting: state of the container
- * @arg: struct vfio_iommu_type1_bind_gpasid
- *
- * Return: 0, or an error as in uapi/linux/iommu.h.
- */
-int vfio_nesting_bind(struct vfio_nesting *nesting, void __user *arg)
+/* VFIO_IOMMU_BIND_GPASID */
+static int vfio_nesting_bind(struct vfio_nesting *nesting, const void *head,
+			     void __user *arg)
 {
-	const size_t minsz =
-		offsetofend(struct vfio_iommu_type1_bind_gpasid, reserved);
+	const struct vfio_iommu_type1_bind_gpasid *bind = head;
 	struct vfio_iommu_type1_bind_gpasid __user *ubind = arg;
 	struct iommu_uapi_gpasid_bind_data data;
-	struct vfio_iommu_type1_bind_gpasid bind;
 	int rc;
-
-	if (!nesting)
-		return -ENOTTY;
-
-	if (copy_from_user(&bind, ubind, minsz))
-		return -EFAULT;
-
-	if (bind.argsz < minsz)
-		return -EINVAL;
-
-	if (bind.flags || bind.reserved)
-		return -EOPNOTSUPP;
 
 	rc = iommu_uapi_copy_from_user(IOMMU_UAPI_BIND_GPASID, &data,
 				       sizeof(data), ubind->data,
-				       bind.argsz - minsz);
+				       bind->argsz - sizeof(*bind));
 	if (rc < 0)
 		return rc;
 
 	down_write(&nesting->lock);
-	rc = vfio_nesting_do_bind(nesting, bind.group_id, &data);
+	rc = vfio_nesting_do_bind(nesting, bind->group_id, &data);
 	up_write(&nesting->lock);
 	return rc;
 }
-EXPORT_SYMBOL_GPL(vfio_nesting_bind);
 
-static int vfio_nesting_do_unbind(struct vfio_nesting *nesting, u32 group_id,
-				  u32 id)
+/* VFIO_IOMMU_UNBIND_GPASID */
+static int vfio_nesting_unbind(struct vfio_nesting *nesting, const void *head,
+			       void __user *arg)
+{
+	const struct vfio_iommu_type1_unbind_gpasid *unbind = head;
+	struct vfio_nesting_group *group;
+	int rc = -ENOENT;
+
+	down_write(&nesting->lock);
+	group = vfio_nesting_find_group(nesting, unbind->group_id);
+	if (group && group->dev &&
+	    vfio_nesting_block(nesting, group, unbind->pasid))
+		rc = 0;
+	up_write(&nesting->lock);
+	return rc;
+}
+
+/* Call @fn for each binding that @scope names, until it returns an error. */
+static int vfio_nesting_for_each(struct vfio_nesting *nesting,
+				 const struct iommu_uapi_inv_scope *scope,
+				 int (*fn)(struct vfio_nesting_binding *binding,
+					   void *arg),
+				 void *arg)
 {
 	struct vfio_nesting_binding *binding;
 	struct vfio_nesting_group *group;
 	struct vfio_nesting_pasid *pasid;
+	int rc;
 
-	lockdep_assert_held_write(&nesting->lock);
+	if (scope->pasid != IOMMU_PASID_INVALID) {
+		pasid = vfio_nesting_find_pasid(nesting, scope->pasid);
+		if (!pasid)
+			return 0;
+		list_for_each_entry(binding, &pasid->bindings, pasid_next) {
+			if (!iommu_uapi_in_scope(binding->bound, scope))
+				continue;
+			rc = fn(binding, arg);
+			if (rc)
+				return rc;
+		}
+		return 0;
+	}
 
-	group = vfio_nesting_find_group(nesting, group_id);
-	if (!group)
-		return -ENOENT;
-
-	pasid = vfio_nesting_find_pasid(nesting, id);
-	if (!pasid)
-		return -ENOENT;
-
-	binding = vfio_nesting_find_binding(pasid, group);
-	if (!binding)
-		return -ENOENT;
-
-	return vfio_nesting_undo_bind(binding);
+	list_for_each_entry(group, &nesting->groups, next) {
+		list_for_each_entry(binding, &group->bindings, group_next) {
+			if (!iommu_uapi_in_scope(binding->bound, scope))
+				continue;
+			rc = fn(binding, arg);
+			if (rc)
+				return rc;
+		}
+	}
+	return 0;
 }
 
 /**
- * vfio_nesting_unbind - VFIO_IOMMU_UNBIND_GPASID
- * @nesting: state of the container
- * @arg: struct vfio_iommu_type1_unbind_gpasid
- *
- * Return: 0, or an error as in uapi/linux/iommu.h.
+ * struct vfio_nesting_entry - entry that is being checked
+ * @info: the entry
+ * @accepts: group for which it has been checked
+ * @named: whether there is a binding that it is for
+ * @fits: whether there is one whose table has such addresses
  */
-int vfio_nesting_unbind(struct vfio_nesting *nesting, void __user *arg)
+struct vfio_nesting_entry {
+	const struct iommu_uapi_cache_invalidate_info *info;
+	struct vfio_nesting_group *accepts;
+	bool named;
+	bool fits;
+};
+
+static int vfio_nesting_check_binding(struct vfio_nesting_binding *binding,
+				      void *arg)
 {
-	const size_t minsz =
-		offsetofend(struct vfio_iommu_type1_unbind_gpasid, pasid);
-	struct vfio_iommu_type1_unbind_gpasid unbind;
+	struct vfio_nesting_entry *entry = arg;
+	struct iommu_uapi_inv_scope scope;
 	int rc;
 
-	if (!nesting)
-		return -ENOTTY;
+	entry->named = true;
+	entry->fits |= iommu_uapi_invalidate_fits(binding->bound, entry->info);
+	if (binding->group == entry->accepts)
+		return 0;
 
-	if (copy_from_user(&unbind, arg, minsz))
-		return -EFAULT;
-
-	if (unbind.argsz < minsz)
-		return -EINVAL;
-
-	if (unbind.flags)
-		return -EOPNOTSUPP;
-
-	down_write(&nesting->lock);
-	rc = vfio_nesting_do_unbind(nesting, unbind.group_id, unbind.pasid);
-	up_write(&nesting->lock);
-	return rc;
+	rc = iommu_uapi_invalidate_check(entry->info, &binding->group->allowed,
+					 &scope);
+	/* An IOMMU with narrower addresses has no table that they could be in. */
+	return rc == -EINVAL ? 0 : rc;
 }
-EXPORT_SYMBOL_GPL(vfio_nesting_unbind);
 
 /*
- * Check an entry against each IOMMU that it will reach, and tell whose PASID it
+ * Check an entry against each IOMMU that it will reach, and tell which bindings it
  * is for. Only a check can tell that, so begin with any IOMMU that accepts the
  * entry.
  */
 static int
 vfio_nesting_check_entry(struct vfio_nesting *nesting,
 			 const struct iommu_uapi_cache_invalidate_info *info,
-			 struct vfio_nesting_pasid **pasid)
+			 struct iommu_uapi_inv_scope *scope)
 {
-	struct vfio_nesting_group *group, *accepts = NULL;
-	struct vfio_nesting_binding *binding;
-	const struct iommu_uapi_caps *caps;
+	struct vfio_nesting_entry entry = { .info = info };
+	struct vfio_nesting_group *group;
 	int rc = -EOPNOTSUPP;
-	ioasid_t id;
 
 	list_for_each_entry(group, &nesting->groups, next) {
 		if (!group->dev)
 			continue;
-		caps = vfio_nesting_group_caps(nesting, group);
-		rc = iommu_uapi_invalidate_check(info, caps, &id);
+		rc = iommu_uapi_invalidate_check(info, &group->allowed, scope);
 		if (!rc) {
-			accepts = group;
+			entry.accepts = group;
 			break;
 		}
 	}
 	if (rc)
 		return rc;
 
-	*pasid = vfio_nesting_find_pasid(nesting, id);
-	if (!*pasid || list_empty(&(*pasid)->bindings))
+	rc = vfio_nesting_for_each(nesting, scope, vfio_nesting_check_binding,
+				   &entry);
+	if (rc)
+		return rc;
+	if (!entry.named)
 		return -ENOENT;
-
-	list_for_each_entry(binding, &(*pasid)->bindings, pasid_next) {
-		if (binding->group == accepts)
-			continue;
-		caps = vfio_nesting_group_caps(nesting, binding->group);
-		rc = iommu_uapi_invalidate_check(info, caps, &id);
-		if (rc)
-			return rc;
-	}
-	return 0;
+	return entry.fits ? 0 : -EINVAL;
 }
 
-/* @handled counts the entries that took effect on every binding of @pasid. */
-static int
-vfio_nesting_invalidate_pasid(struct vfio_nesting_pasid *pasid,
-			      const struct iommu_uapi_cache_invalidate_info *info,
-			      u32 nr, u32 *handled)
+/**
+ * struct vfio_nesting_run - entries that are for the same bindings
+ * @info: the entries
+ * @nr: number of them that took effect on every binding so far
+ * @err: what the first one that did not take effect failed with
+ */
+struct vfio_nesting_run {
+	const struct iommu_uapi_cache_invalidate_info *info;
+	u32 nr;
+	int err;
+};
+
+static int vfio_nesting_invalidate_binding(struct vfio_nesting_binding *binding,
+					   void *arg)
 {
-	struct vfio_nesting_binding *binding;
-	int rc, err = 0;
+	struct vfio_nesting_run *run = arg;
 	u32 done;
+	int rc;
 
-	list_for_each_entry(binding, &pasid->bindings, pasid_next) {
-		done = 0;
-		rc = iommu_uapi_invalidate(binding->bound, info, nr, &done);
-		if (rc) {
-			err = rc;
-			nr = min(nr, done);
-			if (!nr)
-				break;
-		}
+	rc = iommu_uapi_invalidate(binding->bound, run->info, run->nr, &done);
+	if (rc) {
+		run->err = rc;
+		run->nr = done;
 	}
-	*handled = nr;
-	return err;
+	/* Entries that took effect elsewhere have to do so here too. */
+	return run->nr ? 0 : rc;
 }
 
-/* Hand on runs of entries for one PASID, up to the first that is not good. */
+static int
+vfio_nesting_invalidate_run(struct vfio_nesting *nesting,
+			    const struct iommu_uapi_inv_scope *scope,
+			    const struct iommu_uapi_cache_invalidate_info *info,
+			    u32 nr, u32 *handled)
+{
+	struct vfio_nesting_run run = { .info = info, .nr = nr };
+
+	vfio_nesting_for_each(nesting, scope, vfio_nesting_invalidate_binding,
+			      &run);
+	*handled += run.nr;
+	return run.err;
+}
+
+static bool vfio_nesting_same_scope(const struct iommu_uapi_inv_scope *a,
+				    const struct iommu_uapi_inv_scope *b)
+{
+	return a->pasid == b->pasid && a->by == b->by && a->id == b->id;
+}
+
+/* Hand on runs of entries for the same bindings, up to the first bad one. */
 static int
 vfio_nesting_invalidate_chunk(struct vfio_nesting *nesting,
 			      const struct iommu_uapi_cache_invalidate_info *info,
 			      u32 nr, u32 *handled)
 {
-	struct vfio_nesting_pasid *pasid, *run = NULL;
-	u32 i, start = 0, done;
+	struct iommu_uapi_inv_scope run, scope;
+	u32 i, start = 0;
 	int rc = 0, err;
 
 	lockdep_assert_held_read(&nesting->lock);
 
+	*handled = 0;
 	for (i = 0; i < nr; i++) {
-		rc = vfio_nesting_check_entry(nesting, &info[i], &pasid);
+		rc = vfio_nesting_check_entry(nesting, &info[i], &scope);
 		if (rc)
 			break;
-		if (run && run != pasid) {
-			err = vfio_nesting_invalidate_pasid(run, &info[start],
-							    i - start, &done);
-			start += done;
-			if (err) {
-				rc = err;
-				goto out;
-			}
+		if (i > start && !vfio_nesting_same_scope(&run, &scope)) {
+			err = vfio_nesting_invalidate_run(nesting, &run,
+							  &info[start],
+							  i - start, handled);
+			if (err)
+				return err;
+			start = i;
 		}
-		run = pasid;
+		run = scope;
 	}
 
 	if (i > start) {
-		err = vfio_nesting_invalidate_pasid(run, &info[start],
-						    i - start, &done);
-		start += done;
+		err = vfio_nesting_invalidate_run(nesting, &run, &info[start],
+						  i - start, handled);
 		if (err)
-			rc = err;
+			return err;
 	}
-out:
-	*handled = start;
 	return rc;
-}
-
-static int
-vfio_nesting_copy_entry(struct iommu_uapi_cache_invalidate_info *info,
-			const void __user *entry, u32 entry_size)
-{
-	return iommu_uapi_copy_from_user(IOMMU_UAPI_CACHE_INVALIDATE, info,
-					 sizeof(*info), entry, entry_size);
 }
 
 static int vfio_nesting_invalidate_all(struct vfio_nesting *nesting,
@@ -1000,8 +1289,10 @@ static int vfio_nesting_invalidate_all(struct vfio_nesting *nesting,
 		u32 max = min_t(u32, nr_entries - *handled, ARRAY_SIZE(info));
 
 		for (nr = 0; nr < max; nr++) {
-			rc = vfio_nesting_copy_entry(&info[nr], entries,
-						     entry_size);
+			rc = iommu_uapi_copy_from_user(IOMMU_UAPI_CACHE_INVALIDATE,
+						       &info[nr],
+						       sizeof(info[nr]),
+						       entries, entry_size);
 			if (rc < 0)
 				break;
 			entries += entry_size;
@@ -1019,133 +1310,172 @@ static int vfio_nesting_invalidate_all(struct vfio_nesting *nesting,
 	return 0;
 }
 
-/**
- * vfio_nesting_invalidate - VFIO_IOMMU_CACHE_INVALIDATE
- * @nesting: state of the container
- * @arg: struct vfio_iommu_type1_cache_invalidate
- *
- * Return: 0, or an error as in uapi/linux/iommu.h.
- */
-int vfio_nesting_invalidate(struct vfio_nesting *nesting, void __user *arg)
+/* VFIO_IOMMU_CACHE_INVALIDATE */
+static int vfio_nesting_invalidate(struct vfio_nesting *nesting,
+				   const void *head, void __user *arg)
 {
-	const size_t minsz =
-		offsetofend(struct vfio_iommu_type1_cache_invalidate, reserved);
+	const struct vfio_iommu_type1_cache_invalidate *inv = head;
 	struct vfio_iommu_type1_cache_invalidate __user *uinv = arg;
-	struct vfio_iommu_type1_cache_invalidate inv;
 	u32 size, handled = 0;
 	int rc;
 
-	if (!nesting)
-		return -ENOTTY;
-
-	if (copy_from_user(&inv, uinv, minsz))
-		return -EFAULT;
-
-	if (inv.argsz < minsz)
+	if (!inv->nr_entries || inv->nr_entries > VFIO_CACHE_INVALIDATE_MAX ||
+	    !inv->entry_size || !IS_ALIGNED(inv->entry_size, sizeof(u64)) ||
+	    check_mul_overflow(inv->nr_entries, inv->entry_size, &size) ||
+	    size > inv->argsz - sizeof(*inv))
 		return -EINVAL;
 
-	if (inv.flags || inv.reserved)
-		return -EOPNOTSUPP;
-
-	if (!inv.nr_entries || inv.nr_entries > VFIO_CACHE_INVALIDATE_MAX ||
-	    !inv.entry_size || !IS_ALIGNED(inv.entry_size, sizeof(u64)) ||
-	    check_mul_overflow(inv.nr_entries, inv.entry_size, &size) ||
-	    size > inv.argsz - minsz)
-		return -EINVAL;
-
-	rc = vfio_nesting_invalidate_all(nesting, uinv->data, inv.nr_entries,
-					 inv.entry_size, &handled);
+	rc = vfio_nesting_invalidate_all(nesting, uinv->data, inv->nr_entries,
+					 inv->entry_size, &handled);
 	if (put_user(handled, &uinv->handled))
 		return -EFAULT;
 	return rc;
 }
-EXPORT_SYMBOL_GPL(vfio_nesting_invalidate);
+
+/* Keep @nr numbers for the container, so that no other can use them up. */
+static int vfio_nesting_set_aside(struct vfio_nesting *nesting,
+				  const struct iommu_uapi_caps *caps, u32 nr)
+{
+	u32 last = iommu_uapi_caps_last_pasid(caps);
+	struct vfio_nesting_pasid *pasid;
+	ioasid_t id;
+	int rc;
+
+	while (nr--) {
+		rc = iommu_uapi_pasid_alloc(caps, IOMMU_FIRST_GLOBAL_PASID,
+					    last, &id);
+		if (rc)
+			goto err_drop;
+		pasid = vfio_nesting_add_pasid(nesting, id);
+		if (IS_ERR(pasid)) {
+			iommu_uapi_pasid_free(id);
+			rc = PTR_ERR(pasid);
+			goto err_drop;
+		}
+		pasid->set_aside = true;
+		xa_set_mark(&nesting->pasids, id, VFIO_NESTING_FREE);
+		cond_resched();
+	}
+	return 0;
+
+err_drop:
+	vfio_nesting_drop_pasids(nesting);
+	return rc;
+}
+
+/* Are there bindings or anything else that no contract covers? */
+static bool vfio_nesting_is_used(struct vfio_nesting *nesting)
+{
+	struct vfio_nesting_group *group;
+
+	if (nesting->nr_pasids || nesting->faults)
+		return true;
+	list_for_each_entry(group, &nesting->groups, next) {
+		if (!list_empty(&group->bindings))
+			return true;
+	}
+	return false;
+}
+
+static bool vfio_nesting_has_emulated(struct vfio_nesting *nesting)
+{
+	struct vfio_nesting_group *group;
+
+	list_for_each_entry(group, &nesting->groups, next) {
+		if (!group->s2)
+			return true;
+	}
+	return false;
+}
+
+/* What a contract can be about; all 0 if that is nothing */
+static void vfio_nesting_offer(struct vfio_nesting *nesting,
+			       bool devices_differ, u32 *max_pasids,
+			       struct iommu_uapi_caps *have)
+{
+	*max_pasids = vfio_nesting_quota(nesting);
+	if (nesting->committed) {
+		*have = nesting->contract;
+		return;
+	}
+	if ((!devices_differ && vfio_nesting_has_emulated(nesting)) ||
+	    vfio_nesting_common_caps(nesting, devices_differ, have))
+		memset(have, 0, sizeof(*have));
+	*max_pasids = min(*max_pasids, iommu_uapi_caps_max_pasids(have));
+}
 
 /* Commits, if that is asked for and nothing is missing. */
-static int vfio_nesting_do_negotiate(struct vfio_nesting *nesting, bool commit,
+static int vfio_nesting_do_negotiate(struct vfio_nesting *nesting, u32 flags,
 				     const struct iommu_uapi_caps *needs,
 				     u32 nr_pasids,
 				     struct iommu_uapi_caps *missing,
 				     u32 *pasids_missing)
 {
-	struct iommu_uapi_caps have = {};
+	bool differ = flags & VFIO_NEGOTIATE_DEVICES_DIFFER;
 	struct vfio_nesting_group *group;
+	struct iommu_uapi_caps have;
+	u32 max_pasids;
 	int rc;
 
 	lockdep_assert_held_write(&nesting->lock);
 
-	if (commit && nesting->committed)
+	if (flags & VFIO_NEGOTIATE_COMMIT && nesting->committed)
 		return -EEXIST;
 
-	/* A container without the capability has nothing to offer */
-	if (vfio_nesting_get_caps(nesting, &have))
-		memset(&have, 0, sizeof(have));
+	vfio_nesting_offer(nesting, differ, &max_pasids, &have);
 	rc = iommu_uapi_caps_missing(needs, &have, missing);
-	if (rc == -EOPNOTSUPP)
-		return rc;
-
 	*pasids_missing = 0;
-	if (nr_pasids > vfio_nesting_quota(nesting)) {
+	if (nr_pasids > max_pasids) {
 		*pasids_missing = nr_pasids;
 		rc = -ERANGE;
 	}
-	if (rc || !commit)
+	if (rc || !(flags & VFIO_NEGOTIATE_COMMIT))
 		return rc;
 
-	/* What is there already was not asked of this contract */
-	if (nesting->nr_pasids || nesting->faults)
+	if (vfio_nesting_is_used(nesting))
 		return -EBUSY;
-	list_for_each_entry(group, &nesting->groups, next) {
-		if (!list_empty(&group->bindings))
-			return -EBUSY;
+
+	rc = vfio_nesting_set_aside(nesting, needs, nr_pasids);
+	if (rc == -ENOSPC) {
+		*pasids_missing = nr_pasids;
+		rc = -ERANGE;
 	}
+	if (rc)
+		return rc;
 
 	nesting->contract = *needs;
-	nesting->contract_pasids = nr_pasids;
+	nesting->contract_pasids = iommu_uapi_contract_quota(needs, nr_pasids);
+	nesting->devices_differ = differ;
 	nesting->committed = true;
+	list_for_each_entry(group, &nesting->groups, next)
+		vfio_nesting_update_allowed(nesting, group);
 	return 0;
 }
 
-/**
- * vfio_nesting_negotiate - VFIO_IOMMU_NEGOTIATE
- * @nesting: state of the container
- * @arg: struct vfio_iommu_type1_negotiate
- *
- * Return: 0, or an error as in uapi/linux/iommu.h.
- */
-int vfio_nesting_negotiate(struct vfio_nesting *nesting, void __user *arg)
+/* VFIO_IOMMU_NEGOTIATE */
+static int vfio_nesting_negotiate(struct vfio_nesting *nesting,
+				  const void *head, void __user *arg)
 {
-	const size_t minsz =
-		offsetofend(struct vfio_iommu_type1_negotiate, reserved);
+	const struct vfio_iommu_type1_negotiate *neg = head;
 	struct vfio_iommu_type1_negotiate __user *uneg = arg;
-	struct vfio_iommu_type1_negotiate neg;
 	struct iommu_uapi_caps needs, missing;
 	u32 pasids_missing;
 	int rc, size;
 
-	if (!nesting)
-		return -ENOTTY;
-
-	if (copy_from_user(&neg, uneg, minsz))
-		return -EFAULT;
-
-	if (neg.argsz < minsz)
-		return -EINVAL;
-
-	if (neg.flags & ~VFIO_NEGOTIATE_COMMIT || neg.reserved)
-		return -EOPNOTSUPP;
-
 	size = iommu_uapi_copy_from_user(IOMMU_UAPI_CAPS, &needs, sizeof(needs),
-					 uneg->data, neg.argsz - minsz);
+					 uneg->data, neg->argsz - sizeof(*neg));
 	if (size < 0)
 		return size;
 
+	rc = iommu_uapi_contract_check(&needs, neg->nr_pasids);
+	if (rc)
+		return rc;
+
 	down_write(&nesting->lock);
-	rc = vfio_nesting_do_negotiate(nesting,
-				       neg.flags & VFIO_NEGOTIATE_COMMIT,
-				       &needs, neg.nr_pasids, &missing,
+	rc = vfio_nesting_do_negotiate(nesting, neg->flags, &needs,
+				       neg->nr_pasids, &missing,
 				       &pasids_missing);
-	if (!rc && neg.flags & VFIO_NEGOTIATE_COMMIT)
+	if (!rc && neg->flags & VFIO_NEGOTIATE_COMMIT)
 		nesting->contract_size = size;
 	up_write(&nesting->lock);
 
@@ -1155,26 +1485,66 @@ int vfio_nesting_negotiate(struct vfio_nesting *nesting, void __user *arg)
 		return -EFAULT;
 	return rc;
 }
-EXPORT_SYMBOL_GPL(vfio_nesting_negotiate);
 
-static int vfio_nesting_do_fault_fd(struct vfio_nesting *nesting, u32 version)
+static int vfio_nesting_start_faults(struct vfio_nesting *nesting)
 {
-	const struct iommu_uapi_caps *caps;
-	struct iommu_uapi_faults *faults;
 	struct vfio_nesting_group *group;
-	bool some = false;
-	int rc = 0, fd;
+	int rc;
+
+	nesting->faults = iommu_uapi_faults_alloc();
+	if (IS_ERR(nesting->faults)) {
+		rc = PTR_ERR(nesting->faults);
+		nesting->faults = NULL;
+		return rc;
+	}
+
+	list_for_each_entry(group, &nesting->groups, next) {
+		rc = vfio_nesting_add_faults(nesting, group);
+		if (rc)
+			goto err_remove;
+	}
+	return 0;
+
+err_remove:
+	list_for_each_entry_continue_reverse(group, &nesting->groups, next)
+		vfio_nesting_remove_faults(group);
+	iommu_uapi_faults_put(nesting->faults);
+	nesting->faults = NULL;
+	return rc;
+}
+
+static void vfio_nesting_stop_faults(struct vfio_nesting *nesting)
+{
+	struct vfio_nesting_group *group;
+
+	list_for_each_entry(group, &nesting->groups, next)
+		vfio_nesting_remove_faults(group);
+	iommu_uapi_faults_put(nesting->faults);
+	nesting->faults = NULL;
+}
+
+static bool vfio_nesting_any_group_has(struct vfio_nesting *nesting, u64 feature)
+{
+	struct vfio_nesting_group *group;
+
+	list_for_each_entry(group, &nesting->groups, next) {
+		if (group->dev && iommu_uapi_caps_has(&group->allowed, feature))
+			return true;
+	}
+	return false;
+}
+
+static int vfio_nesting_open_faults(struct vfio_nesting *nesting, u32 version,
+				    bool dma_faults)
+{
+	bool first = !nesting->faults;
+	int rc;
 
 	lockdep_assert_held_write(&nesting->lock);
 
-	if (nesting->faults)
-		return -EEXIST;
-
-	list_for_each_entry(group, &nesting->groups, next) {
-		caps = vfio_nesting_group_caps(nesting, group);
-		some |= group->dev && iommu_uapi_caps_page_requests(caps);
-	}
-	if (!some)
+	if (dma_faults ?
+	    !vfio_nesting_any_group_has(nesting, IOMMU_UAPI_FEAT_DMA_FAULT) :
+	    !vfio_nesting_any_group_has(nesting, IOMMU_UAPI_FEAT_PAGE_REQUEST))
 		return -EOPNOTSUPP;
 
 	/* Before devices are told to ask for pages */
@@ -1182,56 +1552,147 @@ static int vfio_nesting_do_fault_fd(struct vfio_nesting *nesting, u32 version)
 	if (rc < 0)
 		return rc;
 
-	list_for_each_entry(group, &nesting->groups, next) {
-		rc = vfio_nesting_enable_requests(nesting, group);
+	if (first) {
+		rc = vfio_nesting_start_faults(nesting);
 		if (rc)
-			goto err_disable;
+			return rc;
 	}
-
 	/* Last, since a file that user space has can't be taken back */
-	faults = iommu_uapi_faults_create(version, &fd);
-	if (IS_ERR(faults)) {
-		rc = PTR_ERR(faults);
-		goto err_disable;
-	}
-	nesting->faults = faults;
-	return fd;
+	rc = iommu_uapi_faults_open(nesting->faults, version, dma_faults);
+	if (rc < 0 && first)
+		vfio_nesting_stop_faults(nesting);
+	return rc;
+}
 
-err_disable:
-	list_for_each_entry(group, &nesting->groups, next)
-		vfio_nesting_disable_requests(group);
+/* VFIO_IOMMU_FAULT_FD */
+static int vfio_nesting_fault_fd(struct vfio_nesting *nesting, const void *head,
+				 void __user *arg)
+{
+	const struct vfio_iommu_type1_fault_fd *req = head;
+	bool timeout = req->flags & VFIO_FAULT_FD_TIMEOUT;
+	bool dma_faults = req->flags & VFIO_FAULT_FD_DMA_FAULTS;
+	bool keep = req->flags & VFIO_FAULT_FD_KEEP;
+	int rc = 0;
+
+	if (!timeout && req->timeout_ms)
+		return -EINVAL;
+	if (keep && (!timeout || dma_faults || req->version))
+		return -EINVAL;
+	if (timeout)
+		rc = iommu_uapi_faults_check_timeout(req->timeout_ms);
+	if (rc)
+		return rc;
+
+	down_write(&nesting->lock);
+	if (!keep)
+		rc = vfio_nesting_open_faults(nesting, req->version,
+					      dma_faults);
+	else if (!nesting->faults)
+		rc = -ENOENT;
+	if (rc >= 0 && timeout)
+		iommu_uapi_faults_set_timeout(nesting->faults, req->timeout_ms);
+	up_write(&nesting->lock);
 	return rc;
 }
 
 /**
- * vfio_nesting_fault_fd - VFIO_IOMMU_FAULT_FD
- * @nesting: state of the container
- * @arg: struct vfio_iommu_type1_fault_fd
- *
- * Return: a file descriptor, or an error as in uapi/linux/iommu.h.
+ * struct vfio_nesting_op - a command
+ * @cmd: its number
+ * @size: size of its header, which argsz has to cover
+ * @flags: flags that are known
+ * @reserved: offset of a field in the header that must be 0; 0 for none
+ * @fn: called with the header, of which nothing else is checked
  */
-int vfio_nesting_fault_fd(struct vfio_nesting *nesting, void __user *arg)
-{
-	const size_t minsz =
-		offsetofend(struct vfio_iommu_type1_fault_fd, reserved);
-	struct vfio_iommu_type1_fault_fd req;
-	int rc;
+struct vfio_nesting_op {
+	unsigned int cmd;
+	u32 size;
+	u32 flags;
+	u32 reserved;
+	int (*fn)(struct vfio_nesting *nesting, const void *head,
+		  void __user *arg);
+};
 
-	if (!nesting)
+#define NESTING_OP(_cmd, _fn, _struct, _reserved, _flags)		\
+	[_IOC_NR(_cmd) - _IOC_NR(VFIO_IOMMU_PASID_REQUEST)] = {		\
+		.cmd = _cmd,						\
+		.size = sizeof(struct _struct),				\
+		.flags = _flags,					\
+		.reserved = _reserved,					\
+		.fn = _fn,						\
+	}
+#define RESERVED_OF(_struct)	offsetof(struct _struct, reserved)
+
+static const struct vfio_nesting_op vfio_nesting_ops[] = {
+	NESTING_OP(VFIO_IOMMU_PASID_REQUEST, vfio_nesting_pasid_request,
+		   vfio_iommu_type1_pasid_request,
+		   RESERVED_OF(vfio_iommu_type1_pasid_request),
+		   VFIO_PASID_REQUEST_ALLOC | VFIO_PASID_REQUEST_FREE),
+	NESTING_OP(VFIO_IOMMU_BIND_GPASID, vfio_nesting_bind,
+		   vfio_iommu_type1_bind_gpasid,
+		   RESERVED_OF(vfio_iommu_type1_bind_gpasid), 0),
+	NESTING_OP(VFIO_IOMMU_UNBIND_GPASID, vfio_nesting_unbind,
+		   vfio_iommu_type1_unbind_gpasid, 0, 0),
+	NESTING_OP(VFIO_IOMMU_CACHE_INVALIDATE, vfio_nesting_invalidate,
+		   vfio_iommu_type1_cache_invalidate,
+		   RESERVED_OF(vfio_iommu_type1_cache_invalidate), 0),
+	NESTING_OP(VFIO_IOMMU_FAULT_FD, vfio_nesting_fault_fd,
+		   vfio_iommu_type1_fault_fd, 0,
+		   VFIO_FAULT_FD_TIMEOUT | VFIO_FAULT_FD_KEEP |
+		   VFIO_FAULT_FD_DMA_FAULTS),
+	NESTING_OP(VFIO_IOMMU_NEGOTIATE, vfio_nesting_negotiate,
+		   vfio_iommu_type1_negotiate,
+		   RESERVED_OF(vfio_iommu_type1_negotiate),
+		   VFIO_NEGOTIATE_COMMIT | VFIO_NEGOTIATE_DEVICES_DIFFER),
+};
+
+/* Every header begins with these. */
+struct vfio_nesting_head {
+	u32 argsz;
+	u32 flags;
+};
+
+/**
+ * vfio_nesting_ioctl - a command for guest-owned page tables
+ * @nesting: state of the container
+ * @cmd: number of the command, or of any other
+ * @arg: its argument
+ *
+ * Return: 0, or a file descriptor for VFIO_IOMMU_FAULT_FD; -ENOTTY if there is no
+ * such command, or @nesting is NULL; or another error as in uapi/linux/iommu.h.
+ */
+int vfio_nesting_ioctl(struct vfio_nesting *nesting, unsigned int cmd,
+		       void __user *arg)
+{
+	unsigned int nr = _IOC_NR(cmd) - _IOC_NR(VFIO_IOMMU_PASID_REQUEST);
+	const struct vfio_nesting_op *op;
+	union {
+		struct vfio_nesting_head head;
+		struct vfio_iommu_type1_pasid_request pasid;
+		struct vfio_iommu_type1_bind_gpasid bind;
+		struct vfio_iommu_type1_unbind_gpasid unbind;
+		struct vfio_iommu_type1_cache_invalidate inv;
+		struct vfio_iommu_type1_fault_fd faults;
+		struct vfio_iommu_type1_negotiate neg;
+	} req;
+
+	if (!nesting || nr >= ARRAY_SIZE(vfio_nesting_ops))
 		return -ENOTTY;
 
-	if (copy_from_user(&req, arg, minsz))
+	op = &vfio_nesting_ops[array_index_nospec(nr,
+						  ARRAY_SIZE(vfio_nesting_ops))];
+	if (op->cmd != cmd)
+		return -ENOTTY;
+
+	if (copy_from_user(&req, arg, op->size))
 		return -EFAULT;
 
-	if (req.argsz < minsz)
+	if (req.head.argsz < op->size)
 		return -EINVAL;
 
-	if (req.flags || req.reserved)
+	if (req.head.flags & ~op->flags ||
+	    (op->reserved && *(u32 *)((void *)&req + op->reserved)))
 		return -EOPNOTSUPP;
 
-	down_write(&nesting->lock);
-	rc = vfio_nesting_do_fault_fd(nesting, req.version);
-	up_write(&nesting->lock);
-	return rc;
+	return op->fn(nesting, &req, arg);
 }
-EXPORT_SYMBOL_GPL(vfio_nesting_fault_fd);
+EXPORT_SYMBOL_GPL(vfio_nesting_ioctl);

@@ -16,7 +16,7 @@ struct vfio_nesting;
 
 /*
  * A container that does not nest has a NULL struct vfio_nesting. All functions
- * take that: a group is then added without effect, a command answers ENOTTY.
+ * take that: adding a group then has no effect, a command answers ENOTTY.
  */
 #if IS_ENABLED(CONFIG_VFIO_NESTING)
 struct vfio_nesting *vfio_nesting_create(void);
@@ -36,12 +36,8 @@ bool vfio_nesting_can_map_ro(struct vfio_nesting *nesting);
 int vfio_nesting_build_caps(struct vfio_nesting *nesting,
 			    struct vfio_info_cap *caps);
 
-int vfio_nesting_pasid_request(struct vfio_nesting *nesting, void __user *arg);
-int vfio_nesting_bind(struct vfio_nesting *nesting, void __user *arg);
-int vfio_nesting_unbind(struct vfio_nesting *nesting, void __user *arg);
-int vfio_nesting_invalidate(struct vfio_nesting *nesting, void __user *arg);
-int vfio_nesting_negotiate(struct vfio_nesting *nesting, void __user *arg);
-int vfio_nesting_fault_fd(struct vfio_nesting *nesting, void __user *arg);
+int vfio_nesting_ioctl(struct vfio_nesting *nesting, unsigned int cmd,
+		       void __user *arg);
 #else
 static inline struct vfio_nesting *vfio_nesting_create(void)
 {
@@ -90,38 +86,8 @@ static inline int vfio_nesting_build_caps(struct vfio_nesting *nesting,
 	return 0;
 }
 
-static inline int vfio_nesting_pasid_request(struct vfio_nesting *nesting,
-					     void __user *arg)
-{
-	return -ENOTTY;
-}
-
-static inline int vfio_nesting_bind(struct vfio_nesting *nesting,
-				    void __user *arg)
-{
-	return -ENOTTY;
-}
-
-static inline int vfio_nesting_unbind(struct vfio_nesting *nesting,
-				      void __user *arg)
-{
-	return -ENOTTY;
-}
-
-static inline int vfio_nesting_invalidate(struct vfio_nesting *nesting,
-					  void __user *arg)
-{
-	return -ENOTTY;
-}
-
-static inline int vfio_nesting_negotiate(struct vfio_nesting *nesting,
-					 void __user *arg)
-{
-	return -ENOTTY;
-}
-
-static inline int vfio_nesting_fault_fd(struct vfio_nesting *nesting,
-					void __user *arg)
+static inline int vfio_nesting_ioctl(struct vfio_nesting *nesting,
+				     unsigned int cmd, void __user *arg)
 {
 	return -ENOTTY;
 }

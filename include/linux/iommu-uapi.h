@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Guest-owned I/O page tables: between a carrier (VFIO), the IOMMU core and
- * the drivers. The structures themselves are in uapi/linux/iommu.h.
+ * Guest-owned I/O page tables: what a carrier (VFIO), the IOMMU core and the
+ * drivers call of each other. A carrier is the subsystem whose ioctls pass the
+ * structures of uapi/linux/iommu.h between user space and here.
  */
 #ifndef __LINUX_IOMMU_UAPI_H
 #define __LINUX_IOMMU_UAPI_H
@@ -16,6 +17,7 @@
  * @IOMMU_UAPI_PAGE_RESPONSE: struct iommu_uapi_page_response
  * @IOMMU_UAPI_PAGE_REQUEST: struct iommu_uapi_page_request
  * @IOMMU_UAPI_CAPS: struct iommu_uapi_caps
+ * @IOMMU_UAPI_DMA_FAULT: struct iommu_uapi_dma_fault
  * @IOMMU_UAPI_NR_TYPES: number of rows
  */
 enum iommu_uapi_type {
@@ -24,25 +26,34 @@ enum iommu_uapi_type {
 	IOMMU_UAPI_PAGE_RESPONSE,
 	IOMMU_UAPI_PAGE_REQUEST,
 	IOMMU_UAPI_CAPS,
+	IOMMU_UAPI_DMA_FAULT,
 	IOMMU_UAPI_NR_TYPES,
 };
 
 /**
- * struct iommu_uapi_ops - what a driver offers to guests with own page tables
- * @get_caps: fill in @caps for @dev below @s2. Everything but the version,
- *	which is the core's. -EOPNOTSUPP where the IOMMU of @dev can't nest.
- *	Changes no state.
+ * struct iommu_uapi_ops - what a driver offers to guests that own page tables
+ * @get_caps: fill in @caps for @dev on top of @s2, except the version, which the
+ *	core sets. -EOPNOTSUPP where the IOMMU of @dev can't nest. Changes no
+ *	state.
  * @domain_alloc_nested: check @data, whose generic fields the core has
  *	checked, against the hardware, and make a nested domain on top of @s2.
  *	It is attached like any other domain.
+ * @replace: check @data in the same way, and change @nested, which is attached to
+ *	@pasid of @dev and to nothing else, to what @data says. In one step: each
+ *	request is translated by the old first level or by the new one, and
+ *	nothing is cached of the old one afterwards. Fails only before it has
+ *	changed anything.
  * @cache_invalidate: invalidate @nr entries, whose generic fields the core has
  *	checked, for a domain that @domain_alloc_nested made. Check each entry
- *	before it takes effect; tell in @handled how many, from the first,
- *	took effect. Does not allocate, does not sleep on a lock that is held
+ *	before it takes effect; set @handled to the number of entries, from the
+ *	first, that took effect. Skip addresses that the first level of @nested
+ *	does not have. Does not allocate, does not sleep on a lock that is held
  *	while memory is mapped.
- * @sync_page_requests: wait until each page request of @dev that is on its way
- *	to a handler has arrived there. Needed where @get_caps ever reports
+ * @sync_page_requests: wait until each page request that @dev has sent so far
+ *	has reached its handler. Needed where @get_caps ever reports
  *	IOMMU_UAPI_FEAT_PAGE_REQUEST.
+ * @release: free what the driver keeps for @dev after its PASIDs were detached.
+ *	No PASID of @dev is attached.
  */
 struct iommu_uapi_ops {
 	int (*get_caps)(struct device *dev, struct iommu_domain *s2,
@@ -50,28 +61,33 @@ struct iommu_uapi_ops {
 	struct iommu_domain *
 	(*domain_alloc_nested)(struct device *dev, struct iommu_domain *s2,
 			       const struct iommu_uapi_gpasid_bind_data *data);
+	int (*replace)(struct device *dev, ioasid_t pasid,
+		       struct iommu_domain *nested,
+		       const struct iommu_uapi_gpasid_bind_data *data);
 	int (*cache_invalidate)(struct iommu_domain *nested,
 				const struct iommu_uapi_cache_invalidate_info *info,
 				u32 nr, u32 *handled);
 	void (*sync_page_requests)(struct device *dev);
+	void (*release)(struct device *dev);
 };
 
+struct iommu_uapi_binding;
 struct iommu_uapi_faults;
 
 /**
- * struct iommu_uapi_binding - guest page table that is bound
- * @handle: with the nested domain that was made of it
- * @dev: the device
- * @s2: the second level
- * @pasid: the PASID
- * @faults: where page requests go, or NULL
+ * struct iommu_uapi_inv_scope - which bindings an invalidation is for
+ * @pasid: the PASID; IOMMU_PASID_INVALID for all PASIDs
+ * @by: IOMMU_UAPI_INV_ALL, or what @id is
+ * @id: number of an IOMMU group, or a guest's domain id
  */
-struct iommu_uapi_binding {
-	struct iommu_attach_handle handle;
-	struct device *dev;
-	struct iommu_domain *s2;
+struct iommu_uapi_inv_scope {
 	ioasid_t pasid;
-	struct iommu_uapi_faults *faults;
+	enum {
+		IOMMU_UAPI_INV_ALL,
+		IOMMU_UAPI_INV_BY_GROUP,
+		IOMMU_UAPI_INV_BY_ARCHID,
+	} by;
+	u32 id;
 };
 
 int iommu_uapi_get_size(enum iommu_uapi_type type, u32 version);
@@ -84,41 +100,68 @@ int iommu_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 			struct iommu_uapi_caps *caps);
 void iommu_uapi_caps_intersect(struct iommu_uapi_caps *caps,
 			       const struct iommu_uapi_caps *other);
+void iommu_uapi_caps_intersect_iommu(struct iommu_uapi_caps *caps,
+				     const struct iommu_uapi_caps *other);
+void iommu_uapi_caps_clear_device(struct iommu_uapi_caps *caps);
+void iommu_uapi_caps_limit(struct iommu_uapi_caps *caps, u32 quota);
 int iommu_uapi_caps_missing(const struct iommu_uapi_caps *needs,
 			    const struct iommu_uapi_caps *have,
 			    struct iommu_uapi_caps *missing);
-bool iommu_uapi_caps_map_ro(const struct iommu_uapi_caps *caps);
-bool iommu_uapi_caps_page_requests(const struct iommu_uapi_caps *caps);
+int iommu_uapi_contract_check(const struct iommu_uapi_caps *needs,
+			      u32 nr_pasids);
+u32 iommu_uapi_contract_quota(const struct iommu_uapi_caps *contract,
+			      u32 nr_pasids);
+u32 iommu_uapi_caps_max_pasids(const struct iommu_uapi_caps *caps);
+bool iommu_uapi_caps_has(const struct iommu_uapi_caps *caps, u64 features);
 
+u32 iommu_uapi_caps_last_pasid(const struct iommu_uapi_caps *caps);
+int iommu_uapi_pasid_check(const struct iommu_uapi_caps *caps, u32 first,
+			   u32 last);
 int iommu_uapi_pasid_alloc(const struct iommu_uapi_caps *caps, u32 first,
 			   u32 last, ioasid_t *pasid);
 void iommu_uapi_pasid_free(ioasid_t pasid);
 
 int iommu_uapi_bind_check(const struct iommu_uapi_gpasid_bind_data *data,
-			  const struct iommu_uapi_caps *caps, ioasid_t *pasid);
+			  const struct iommu_uapi_caps *caps);
+ioasid_t iommu_uapi_bind_pasid(const struct iommu_uapi_gpasid_bind_data *data);
+bool iommu_uapi_bind_replaces(const struct iommu_uapi_gpasid_bind_data *data);
 struct iommu_uapi_binding *
 iommu_uapi_bind(struct device *dev, struct iommu_domain *s2, ioasid_t pasid,
 		const struct iommu_uapi_gpasid_bind_data *data,
 		struct iommu_uapi_faults *faults);
-int iommu_uapi_unbind(struct iommu_uapi_binding *binding);
+int iommu_uapi_replace(struct iommu_uapi_binding *binding,
+		       const struct iommu_uapi_gpasid_bind_data *data,
+		       struct iommu_uapi_faults *faults);
+void iommu_uapi_unbind(struct iommu_uapi_binding *binding);
+void iommu_uapi_block(struct device *dev);
+void iommu_uapi_release(struct device *dev);
 
 int iommu_uapi_invalidate_check(const struct iommu_uapi_cache_invalidate_info *info,
 				const struct iommu_uapi_caps *caps,
-				ioasid_t *pasid);
+				struct iommu_uapi_inv_scope *scope);
+bool iommu_uapi_in_scope(const struct iommu_uapi_binding *binding,
+			 const struct iommu_uapi_inv_scope *scope);
+bool iommu_uapi_invalidate_fits(const struct iommu_uapi_binding *binding,
+				const struct iommu_uapi_cache_invalidate_info *info);
 int iommu_uapi_invalidate(struct iommu_uapi_binding *binding,
 			  const struct iommu_uapi_cache_invalidate_info *info,
 			  u32 nr, u32 *handled);
 
-struct iommu_uapi_faults *iommu_uapi_faults_create(u32 version, int *fd);
+struct iommu_uapi_faults *iommu_uapi_faults_alloc(void);
 void iommu_uapi_faults_put(struct iommu_uapi_faults *faults);
+int iommu_uapi_faults_open(struct iommu_uapi_faults *faults, u32 version,
+			   bool dma_faults);
+int iommu_uapi_faults_check_timeout(u32 timeout_ms);
+void iommu_uapi_faults_set_timeout(struct iommu_uapi_faults *faults,
+				   u32 timeout_ms);
 void iommu_uapi_faults_count(struct iommu_uapi_faults *faults, u32 *waiting,
-			     u32 *overflows, u32 *timeouts);
-
-/* Between the two files of the core */
-void iommu_uapi_faults_start(struct iommu_uapi_binding *binding,
-			     struct iommu_domain *nested,
-			     struct iommu_uapi_faults *faults);
-void iommu_uapi_faults_stop(struct iommu_uapi_binding *binding,
-			    const struct iommu_uapi_ops *ops);
+			     u32 *overflows, u32 *timeouts, u32 *lost);
+int iommu_uapi_faults_add_dev(struct iommu_uapi_faults *faults,
+			      struct device *dev);
+void iommu_uapi_faults_remove_dev(struct device *dev);
+bool iommu_uapi_dma_faults_wanted(void);
+void iommu_uapi_report_dma_fault(struct device *dev, bool has_pasid,
+				 ioasid_t pasid, u64 addr, bool write,
+				 u32 reason, u32 lost);
 
 #endif /* __LINUX_IOMMU_UAPI_H */

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Guest-owned page tables on VT-d: what a guest may ask for, checked against
- * the registers, and the invalidation of what was cached of its tables.
+ * the registers, the invalidation of what was cached of its tables, and the DMA
+ * faults of its devices.
  */
 #define pr_fmt(fmt)	"DMAR: " fmt
 
 #include <linux/bitops.h>
 #include <linux/iommu-uapi.h>
+#include <linux/kfifo.h>
 #include <linux/log2.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include "iommu.h"
 #include "pasid.h"
@@ -34,7 +38,8 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
 	struct intel_iommu *iommu = info->iommu;
-	u32 granu = BIT(IOMMU_UAPI_GRANU_PASID) | BIT(IOMMU_UAPI_GRANU_ADDR);
+	u32 granu = BIT(IOMMU_UAPI_GRANU_DOMAIN) | BIT(IOMMU_UAPI_GRANU_PASID) |
+		    BIT(IOMMU_UAPI_GRANU_ADDR);
 	u32 max_pasids = dev->iommu->max_pasids;
 	struct pci_dev *pdev;
 
@@ -59,8 +64,15 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 
 	caps->addr_width = cap_fl5lp_support(iommu->cap) ? ADDR_WIDTH_5LEVEL :
 							   ADDR_WIDTH_4LEVEL;
-	caps->formats = BIT_ULL(IOMMU_UAPI_FORMAT_INTEL_VTD);
-	caps->bind_flags = IOMMU_UAPI_BIND_GPASID_VAL;
+	caps->formats = BIT_ULL(IOMMU_UAPI_FORMAT_INTEL_VTD) |
+			BIT_ULL(IOMMU_UAPI_FORMAT_SECOND_LEVEL);
+	caps->bind_flags = IOMMU_UAPI_BIND_GPASID_VAL |
+			   IOMMU_UAPI_BIND_REPLACE | IOMMU_UAPI_BIND_ARCHID;
+	caps->page_sizes = SZ_4K | SZ_2M;
+	if (cap_fl1gp_support(iommu->cap))
+		caps->page_sizes |= SZ_1G;
+	/* Each binding has a domain id, and the driver keeps two. */
+	caps->max_bindings = cap_ndoms(iommu->cap) - 2;
 	if (ecap_srs(iommu->ecap))
 		caps->vtd_flags |= VTD_FLAGS_SRS;
 	if (ecap_eafs(iommu->ecap))
@@ -68,19 +80,30 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 
 	/*
 	 * Nothing maps read-only below a nested entry, see ERRATA_772415_SPR17
-	 * in __domain_mapping(): no IOMMU_UAPI_FEAT_RO_MAP.
+	 * in __domain_mapping(): no IOMMU_UAPI_FEAT_RO_MAP. The kernel can't tell
+	 * which hardware has the erratum.
 	 */
+	caps->errata = IOMMU_UAPI_ERRATUM_VTD_772415;
 	caps->features = IOMMU_UAPI_FEAT_BIND_NO_PASID |
-			 IOMMU_UAPI_FEAT_INVALIDATE;
+			 IOMMU_UAPI_FEAT_INVALIDATE |
+			 IOMMU_UAPI_FEAT_INV_SCOPE |
+			 IOMMU_UAPI_FEAT_DMA_FAULT;
+	if (ecap_smpwc(iommu->ecap))
+		caps->features |= IOMMU_UAPI_FEAT_COHERENT;
 	if (info->pasid_enabled && max_pasids > IOMMU_FIRST_GLOBAL_PASID) {
 		caps->features |= IOMMU_UAPI_FEAT_BIND_PASID |
-				  IOMMU_UAPI_FEAT_HOST_PASID;
+				  IOMMU_UAPI_FEAT_HOST_PASID |
+				  IOMMU_UAPI_FEAT_GUEST_PASID;
 		caps->pasid_bits = ilog2(max_pasids);
+		/* Execute requests are never enabled in a PASID entry. */
+		if (ecap_srs(iommu->ecap) &&
+		    info->pasid_supported & PCI_PASID_CAP_PRIV)
+			caps->features |= IOMMU_UAPI_FEAT_PASID_PRIV;
 	}
 
 	/*
-	 * The PASID cache holds what the host wrote, and there is no
-	 * invalidation of the first level for a whole domain.
+	 * The PASID cache holds what the host wrote. A whole domain is
+	 * invalidated PASID by PASID.
 	 *
 	 * Not ats_enabled: that changes whenever the RID is attached.
 	 */
@@ -96,48 +119,91 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 	return 0;
 }
 
-static struct iommu_domain *
-intel_uapi_domain_alloc_nested(struct device *dev, struct iommu_domain *s2,
-			       const struct iommu_uapi_gpasid_bind_data *data)
+/* Check @data against the hardware, and put it as the PASID entry takes it. */
+static int intel_uapi_first_level(struct device *dev, struct iommu_domain *s2,
+				  const struct iommu_uapi_gpasid_bind_data *data,
+				  struct iommu_hwpt_vtd_s1 *cfg)
 {
-	struct iommu_hwpt_vtd_s1 cfg = {
-		.pgtbl_addr = data->gpgd,
-		.addr_width = data->addr_width,
-	};
 	struct iommu_uapi_caps caps = {};
 	int ret;
 
 	ret = intel_uapi_get_caps(dev, s2, &caps);
 	if (ret)
-		return ERR_PTR(ret);
+		return ret;
+
+	if (data->flags & ~caps.bind_flags)
+		return -EOPNOTSUPP;
+	if (data->hpasid >> caps.pasid_bits)
+		return -EINVAL;
+	if (data->format == IOMMU_UAPI_FORMAT_SECOND_LEVEL)
+		return 0;
 
 	if (data->format != IOMMU_UAPI_FORMAT_INTEL_VTD ||
-	    data->flags & ~caps.bind_flags ||
 	    data->vtd.flags & ~caps.vtd_flags)
-		return ERR_PTR(-EOPNOTSUPP);
+		return -EOPNOTSUPP;
 	if (data->addr_width > caps.addr_width ||
 	    (data->addr_width != ADDR_WIDTH_4LEVEL &&
 	     data->addr_width != ADDR_WIDTH_5LEVEL))
-		return ERR_PTR(-EOPNOTSUPP);
+		return -EOPNOTSUPP;
 	if (data->vtd.pat || data->vtd.emt ||
-	    data->hpasid >> caps.pasid_bits ||
 	    !IS_ALIGNED(data->gpgd, VTD_PAGE_SIZE) ||
 	    data->gpgd >> caps.gpa_width)
-		return ERR_PTR(-EINVAL);
+		return -EINVAL;
 
+	cfg->pgtbl_addr = data->gpgd;
+	cfg->addr_width = data->addr_width;
 	if (data->vtd.flags & IOMMU_UAPI_VTD_SRE)
-		cfg.flags |= IOMMU_VTD_S1_SRE;
+		cfg->flags |= IOMMU_VTD_S1_SRE;
 	if (data->vtd.flags & IOMMU_UAPI_VTD_EAFE)
-		cfg.flags |= IOMMU_VTD_S1_EAFE;
+		cfg->flags |= IOMMU_VTD_S1_EAFE;
 	if (data->vtd.flags & IOMMU_UAPI_VTD_WPE)
-		cfg.flags |= IOMMU_VTD_S1_WPE;
+		cfg->flags |= IOMMU_VTD_S1_WPE;
+	return 0;
+}
 
-	return intel_nested_domain_new(to_dmar_domain(s2), &cfg);
+static struct iommu_domain *
+intel_uapi_domain_alloc_nested(struct device *dev, struct iommu_domain *s2,
+			       const struct iommu_uapi_gpasid_bind_data *data)
+{
+	struct iommu_hwpt_vtd_s1 cfg = {};
+	struct iommu_domain *nested;
+	int ret;
+
+	ret = intel_uapi_first_level(dev, s2, data, &cfg);
+	if (ret)
+		return ERR_PTR(ret);
+
+	nested = intel_nested_domain_new(to_dmar_domain(s2), &cfg);
+	if (!IS_ERR(nested))
+		to_dmar_domain(nested)->s1_bypass =
+			data->format == IOMMU_UAPI_FORMAT_SECOND_LEVEL;
+	return nested;
+}
+
+static int intel_uapi_replace(struct device *dev, ioasid_t pasid,
+			      struct iommu_domain *nested,
+			      const struct iommu_uapi_gpasid_bind_data *data)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+	struct dmar_domain *domain = to_dmar_domain(nested);
+	struct iommu_hwpt_vtd_s1 cfg = {};
+	int ret;
+
+	ret = intel_uapi_first_level(dev, &domain->s2_domain->domain, data,
+				     &cfg);
+	if (ret)
+		return ret;
+
+	domain->s1_pgtbl = cfg.pgtbl_addr;
+	domain->s1_cfg = cfg;
+	domain->s1_bypass = data->format == IOMMU_UAPI_FORMAT_SECOND_LEVEL;
+	intel_pasid_replace_nested(info->iommu, dev, pasid, domain);
+	return 0;
 }
 
 /*
- * What is to be invalidated, collected over the entries of an array. A range
- * that continues the one before becomes part of it.
+ * What is to be invalidated, collected over the entries of an array. A range that
+ * continues the previous one is merged into it.
  */
 #define INV_CACHE_IOTLB		BIT(0)
 #define INV_CACHE_DEVTLB	BIT(1)
@@ -322,8 +388,9 @@ static bool inv_set_add(struct inv_set *set, const struct inv_range *range)
 }
 
 /*
- * The core has checked the entry. What is checked again is what hardware would
- * get wrong, or a new flag would mean.
+ * The core has checked the entry. Checked again is what hardware would get wrong,
+ * and flags that are not known here. Returns 1 if the first level does not have
+ * such addresses.
  */
 static int inv_range_get(struct dmar_domain *domain,
 			 const struct iommu_uapi_cache_invalidate_info *info,
@@ -344,9 +411,11 @@ static int inv_range_get(struct dmar_domain *domain,
 	range->leaf = false;
 
 	switch (info->granularity) {
+	case IOMMU_UAPI_GRANU_DOMAIN:
 	case IOMMU_UAPI_GRANU_PASID:
 		if (info->pasid_info.flags & ~(IOMMU_UAPI_INV_PASID_PASID |
-					       IOMMU_UAPI_INV_PASID_ARCHID))
+					       IOMMU_UAPI_INV_PASID_ARCHID |
+					       IOMMU_UAPI_INV_PASID_GROUP))
 			return -EOPNOTSUPP;
 		range->first = 0;
 		range->last = U64_MAX;
@@ -354,7 +423,8 @@ static int inv_range_get(struct dmar_domain *domain,
 	case IOMMU_UAPI_GRANU_ADDR:
 		if (addr->flags & ~(IOMMU_UAPI_INV_ADDR_PASID |
 				    IOMMU_UAPI_INV_ADDR_ARCHID |
-				    IOMMU_UAPI_INV_ADDR_LEAF))
+				    IOMMU_UAPI_INV_ADDR_LEAF |
+				    IOMMU_UAPI_INV_ADDR_GROUP))
 			return -EOPNOTSUPP;
 		if (!IS_ALIGNED(addr->addr | addr->granule_size,
 				VTD_PAGE_SIZE) ||
@@ -363,11 +433,11 @@ static int inv_range_get(struct dmar_domain *domain,
 		    check_add_overflow(addr->addr, size - 1, &range->last))
 			return -EINVAL;
 		range->first = addr->addr;
-		/* The core knows what the host can do, not what was bound. */
+		/* Meant for the wider table of another device. */
 		if (sign_extend64(range->first, sign) != (s64)range->first ||
 		    sign_extend64(range->last, sign) != (s64)range->last ||
 		    (range->first ^ range->last) >> 63)
-			return -EINVAL;
+			return 1;
 		range->leaf = addr->flags & IOMMU_UAPI_INV_ADDR_LEAF;
 		return 0;
 	default:
@@ -391,10 +461,14 @@ intel_uapi_cache_invalidate(struct iommu_domain *nested,
 	set.all = 0;
 	for (i = 0; i < nr; i++) {
 		ret = inv_range_get(domain, &info[i], &range);
-		if (ret)
+		if (ret < 0)
 			break;
+		if (ret) {
+			ret = 0;
+			continue;
+		}
 
-		if (info[i].granularity == IOMMU_UAPI_GRANU_PASID) {
+		if (info[i].granularity != IOMMU_UAPI_GRANU_ADDR) {
 			set.all |= range.caches;
 			continue;
 		}
@@ -415,18 +489,103 @@ intel_uapi_cache_invalidate(struct iommu_domain *nested,
 	return ret;
 }
 
-/* Page requests are handed over under this lock. */
-static void intel_uapi_sync_page_requests(struct device *dev)
-{
-	struct device_domain_info *info = dev_iommu_priv_get(dev);
+/*
+ * DMA faults are taken from the hardware in an interrupt, and handed on by a
+ * worker, which may look for the device and for who reads its faults.
+ */
+struct intel_uapi_fault {
+	u64 addr;
+	u32 pasid;
+	u32 lost;
+	u16 sid;
+	u8 reason;
+	bool has_pasid;
+	bool write;
+};
 
-	mutex_lock(&info->iommu->iopf_lock);
-	mutex_unlock(&info->iommu->iopf_lock);
+struct intel_uapi_faults {
+	struct intel_iommu *iommu;
+	struct work_struct work;
+	/* DMA faults that found no room, since the last that did */
+	u32 lost;
+	/* One writes, the interrupt; one reads, the worker. */
+	DECLARE_KFIFO(fifo, struct intel_uapi_fault, 64);
+};
+
+static void intel_uapi_faults_work(struct work_struct *work)
+{
+	struct intel_uapi_faults *faults =
+		container_of(work, struct intel_uapi_faults, work);
+	struct intel_iommu *iommu = faults->iommu;
+	struct intel_uapi_fault fault;
+	struct device *dev;
+
+	while (kfifo_get(&faults->fifo, &fault)) {
+		/* No device goes under this lock. */
+		mutex_lock(&iommu->iopf_lock);
+		dev = device_rbtree_find(iommu, fault.sid);
+		if (dev)
+			iommu_uapi_report_dma_fault(dev, fault.has_pasid,
+						    fault.pasid, fault.addr,
+						    fault.write, fault.reason,
+						    fault.lost);
+		mutex_unlock(&iommu->iopf_lock);
+	}
+}
+
+/* Without memory for it, DMA faults are not reported. */
+void intel_uapi_init(struct intel_iommu *iommu)
+{
+	struct intel_uapi_faults *faults;
+
+	faults = kzalloc(sizeof(*faults), GFP_KERNEL);
+	if (!faults)
+		return;
+	faults->iommu = iommu;
+	INIT_WORK(&faults->work, intel_uapi_faults_work);
+	INIT_KFIFO(faults->fifo);
+	iommu->uapi_faults = faults;
+}
+
+/* The interrupt for faults is freed. */
+void intel_uapi_exit(struct intel_iommu *iommu)
+{
+	if (!iommu->uapi_faults)
+		return;
+	cancel_work_sync(&iommu->uapi_faults->work);
+	kfree(iommu->uapi_faults);
+	iommu->uapi_faults = NULL;
+}
+
+/* Called from the interrupt for faults. One too many is counted. */
+void intel_uapi_dma_fault(struct intel_iommu *iommu, u16 sid, bool has_pasid,
+			  u32 pasid, u64 addr, bool write, u8 reason)
+{
+	struct intel_uapi_faults *faults = iommu->uapi_faults;
+	struct intel_uapi_fault fault = {
+		.addr = addr,
+		.pasid = pasid,
+		.sid = sid,
+		.reason = reason,
+		.has_pasid = has_pasid,
+		.write = write,
+	};
+
+	if (!faults || !iommu_uapi_dma_faults_wanted())
+		return;
+	fault.lost = faults->lost;
+	if (kfifo_put(&faults->fifo, fault))
+		faults->lost = 0;
+	else
+		faults->lost++;
+	queue_work(system_unbound_wq, &faults->work);
 }
 
 const struct iommu_uapi_ops intel_iommu_uapi_ops = {
 	.get_caps		= intel_uapi_get_caps,
 	.domain_alloc_nested	= intel_uapi_domain_alloc_nested,
+	.replace		= intel_uapi_replace,
 	.cache_invalidate	= intel_uapi_cache_invalidate,
-	.sync_page_requests	= intel_uapi_sync_page_requests,
+	.sync_page_requests	= intel_iommu_sync_prq,
+	.release		= intel_pasid_release_pages,
 };
