@@ -661,11 +661,18 @@ static int vfio_nesting_build_fault_caps(struct vfio_nesting *nesting,
 	return vfio_info_add_capability(caps, &cap.header, sizeof(cap));
 }
 
+/* What the reported version has of the structure */
+static size_t vfio_nesting_caps_size(void)
+{
+	return iommu_uapi_get_size(IOMMU_UAPI_CAPS, IOMMU_UAPI_VERSION);
+}
+
 static int vfio_nesting_build_group_caps(struct vfio_nesting *nesting,
 					 struct vfio_info_cap *caps)
 {
 	struct vfio_iommu_type1_info_cap_group *cap;
 	struct vfio_info_cap_header *header;
+	size_t size = vfio_nesting_caps_size();
 	struct vfio_nesting_group *group;
 	struct iommu_uapi_caps one;
 
@@ -678,15 +685,15 @@ static int vfio_nesting_build_group_caps(struct vfio_nesting *nesting,
 		}
 		one.version = IOMMU_UAPI_VERSION;
 
-		header = vfio_info_cap_add(caps, sizeof(*cap) + sizeof(one),
+		header = vfio_info_cap_add(caps, sizeof(*cap) + size,
 					   VFIO_IOMMU_TYPE1_INFO_CAP_GROUP, 1);
 		if (IS_ERR(header))
 			return PTR_ERR(header);
 		cap = container_of(header, struct vfio_iommu_type1_info_cap_group,
 				   header);
 		cap->group_id = iommu_group_id(group->iommu_group);
-		cap->caps_size = sizeof(one);
-		memcpy(cap->caps, &one, sizeof(one));
+		cap->caps_size = size;
+		memcpy(cap->caps, &one, size);
 	}
 	return 0;
 }
@@ -703,7 +710,8 @@ static int vfio_nesting_build_nesting_caps(struct vfio_nesting *nesting,
 	if (vfio_nesting_get_caps(nesting, &common))
 		return 0;
 
-	size = nesting->committed ? nesting->contract_size : sizeof(common);
+	size = nesting->committed ? nesting->contract_size :
+				    vfio_nesting_caps_size();
 	header = vfio_info_cap_add(caps, sizeof(*cap) + size,
 				   VFIO_IOMMU_TYPE1_INFO_CAP_NESTING, 1);
 	if (IS_ERR(header))

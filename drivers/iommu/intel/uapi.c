@@ -104,11 +104,9 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 	/*
 	 * The PASID cache holds what the host wrote. A whole domain is
 	 * invalidated PASID by PASID.
-	 *
-	 * Not ats_enabled: that changes whenever the RID is attached.
 	 */
 	caps->inv_iotlb = granu;
-	if (info->ats_supported && pci_ats_page_aligned(pdev)) {
+	if (info->ats_enabled) {
 		caps->inv_dev_iotlb = granu;
 		if (intel_uapi_page_requests(info, pdev)) {
 			caps->features |= IOMMU_UAPI_FEAT_PAGE_REQUEST;
