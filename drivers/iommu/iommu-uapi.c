@@ -236,6 +236,19 @@ int iommu_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_get_caps);
 
+/**
+ * iommu_uapi_caps_none - what can be done for a device that can't be bound
+ * @caps: set to nothing, in the version of this kernel
+ *
+ * Context: any.
+ */
+void iommu_uapi_caps_none(struct iommu_uapi_caps *caps)
+{
+	memset(caps, 0, sizeof(*caps));
+	caps->version = IOMMU_UAPI_VERSION;
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_caps_none);
+
 /* What depends on the device, not on the IOMMU behind it */
 #define DEVICE_FEATURES	(IOMMU_UAPI_FEAT_BIND_PASID | \
 			 IOMMU_UAPI_FEAT_HOST_PASID | \

@@ -677,13 +677,11 @@ static int vfio_nesting_build_group_caps(struct vfio_nesting *nesting,
 	struct iommu_uapi_caps one;
 
 	list_for_each_entry(group, &nesting->groups, next) {
-		memset(&one, 0, sizeof(one));
-		if (vfio_nesting_can_bind(group)) {
-			one = group->caps;
-			iommu_uapi_caps_limit(&one,
-					      vfio_nesting_quota(nesting));
-		}
-		one.version = IOMMU_UAPI_VERSION;
+		one = group->caps;
+		if (vfio_nesting_can_bind(group))
+			iommu_uapi_caps_limit(&one, vfio_nesting_quota(nesting));
+		else
+			iommu_uapi_caps_none(&one);
 
 		header = vfio_info_cap_add(caps, sizeof(*cap) + size,
 					   VFIO_IOMMU_TYPE1_INFO_CAP_GROUP, 1);
@@ -1604,15 +1602,13 @@ static int vfio_nesting_fault_fd(struct vfio_nesting *nesting, const void *head,
 }
 
 /**
- * struct vfio_nesting_op - a command
- * @cmd: its number
+ * struct vfio_nesting_op - a command, at the index of its number
  * @size: size of its header, which argsz has to cover
  * @flags: flags that are known
  * @reserved: offset of a field in the header that must be 0; 0 for none
  * @fn: called with the header, of which nothing else is checked
  */
 struct vfio_nesting_op {
-	unsigned int cmd;
 	u32 size;
 	u32 flags;
 	u32 reserved;
@@ -1622,7 +1618,6 @@ struct vfio_nesting_op {
 
 #define NESTING_OP(_cmd, _fn, _struct, _reserved, _flags)		\
 	[_IOC_NR(_cmd) - _IOC_NR(VFIO_IOMMU_PASID_REQUEST)] = {		\
-		.cmd = _cmd,						\
 		.size = sizeof(struct _struct),				\
 		.flags = _flags,					\
 		.reserved = _reserved,					\
@@ -1683,13 +1678,12 @@ int vfio_nesting_ioctl(struct vfio_nesting *nesting, unsigned int cmd,
 		struct vfio_iommu_type1_negotiate neg;
 	} req;
 
-	if (!nesting || nr >= ARRAY_SIZE(vfio_nesting_ops))
+	if (!nesting || nr >= ARRAY_SIZE(vfio_nesting_ops) ||
+	    cmd != _IO(VFIO_TYPE, _IOC_NR(cmd)))
 		return -ENOTTY;
 
 	op = &vfio_nesting_ops[array_index_nospec(nr,
 						  ARRAY_SIZE(vfio_nesting_ops))];
-	if (op->cmd != cmd)
-		return -ENOTTY;
 
 	if (copy_from_user(&req, arg, op->size))
 		return -EFAULT;

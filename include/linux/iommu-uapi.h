@@ -98,6 +98,7 @@ int iommu_uapi_copy_from_user(enum iommu_uapi_type type, void *dst,
 struct iommu_domain *iommu_uapi_parent_alloc(struct device *dev);
 int iommu_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 			struct iommu_uapi_caps *caps);
+void iommu_uapi_caps_none(struct iommu_uapi_caps *caps);
 void iommu_uapi_caps_intersect(struct iommu_uapi_caps *caps,
 			       const struct iommu_uapi_caps *other);
 void iommu_uapi_caps_intersect_iommu(struct iommu_uapi_caps *caps,
