@@ -14,6 +14,11 @@
 #define ASSERT_OK(op)		ASSERT_EQ(0, (op))
 #define EXPECT_OK(op)		EXPECT_EQ(0, (op))
 
+/* Seconds, for a machine that is emulated and has other things to do. */
+#ifndef SLOW
+#define SLOW			180
+#endif
+
 static inline int nest_extension(void)
 {
 	int fd, rc;

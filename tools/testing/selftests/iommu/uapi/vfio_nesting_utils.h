@@ -110,6 +110,39 @@ static inline int nest_info(int container, struct iommu_uapi_caps *caps,
 	return -ENOENT;
 }
 
+/* What one group can do: 0, or -ENOENT if the container does not report it. */
+static inline int group_info(int container, int group_id,
+			     struct iommu_uapi_caps *caps)
+{
+	struct vfio_iommu_type1_info_cap_group *group;
+	struct vfio_iommu_type1_info *info;
+	struct vfio_info_cap_header *header;
+	__u64 room[512] = {};
+	__u32 next;
+	int rc;
+
+	info = (void *)room;
+	info->argsz = sizeof(room);
+	rc = xioctl(container, VFIO_IOMMU_GET_INFO, info);
+	if (rc)
+		return rc;
+	for (next = info->cap_offset; next; next = header->next) {
+		header = (void *)info + next;
+		group = (void *)header;
+		if (header->id != VFIO_IOMMU_TYPE1_INFO_CAP_GROUP ||
+		    group->group_id != (__u32)group_id)
+			continue;
+		if (header->version != 1 || next % 8)
+			return -EPROTO;
+		memset(caps, 0, sizeof(*caps));
+		memcpy(caps, group->caps,
+		       group->caps_size < sizeof(*caps) ? group->caps_size :
+							  sizeof(*caps));
+		return 0;
+	}
+	return -ENOENT;
+}
+
 static inline int nest_used(int container)
 {
 	__u32 used;
@@ -272,6 +305,36 @@ static inline void negotiate_init(struct negotiate_arg *arg,
 	arg->caps = *caps;
 }
 
+/* Frozen headers of older versions do not have what comes next. */
+#ifdef IOMMU_UAPI_FEAT_GUEST_PASID
+/*
+ * All that is reported, as a need that a contract can be made of. The host hands
+ * out the PASIDs: the caller says how many in nr_pasids, which is at least 1.
+ */
+static inline struct iommu_uapi_caps
+needs_host_pasid(const struct iommu_uapi_caps *caps)
+{
+	struct iommu_uapi_caps needs = *caps;
+
+	needs.features &= ~(__u64)IOMMU_UAPI_FEAT_GUEST_PASID;
+	needs.guest_pasid_bits = 0;
+	needs.errata = 0;
+	return needs;
+}
+
+/* The same for a guest that picks its PASIDs, as wide as is reported. */
+static inline struct iommu_uapi_caps
+needs_guest_pasid(const struct iommu_uapi_caps *caps)
+{
+	struct iommu_uapi_caps needs = *caps;
+
+	needs.features &= ~(__u64)IOMMU_UAPI_FEAT_HOST_PASID;
+	needs.pasid_bits = 0;
+	needs.errata = 0;
+	return needs;
+}
+#endif
+
 static inline int negotiate(const struct nest *n, void *arg)
 {
 	return xioctl(n->container, VFIO_IOMMU_NEGOTIATE, arg);
@@ -308,6 +371,31 @@ static inline int bind_table(const struct nest *n, __u32 pasid, __u64 root)
 	return do_bind(n, &arg);
 }
 
+#ifdef IOMMU_UAPI_BIND_REPLACE
+/* As bind_table(), in the place of what is bound. */
+static inline int replace_table(const struct nest *n, __u32 pasid, __u64 root)
+{
+	struct bind_arg arg;
+
+	bind_init(&arg, n, pasid, root);
+	arg.data.flags = IOMMU_UAPI_BIND_REPLACE;
+	return do_bind(n, &arg);
+}
+
+/* Have requests use guest-physical addresses. @flags: IOMMU_UAPI_BIND_* */
+static inline int bind_second_level(const struct nest *n, __u32 pasid,
+				    __u64 flags)
+{
+	struct bind_arg arg;
+
+	bind_init(&arg, n, pasid, 0);
+	arg.data.format = IOMMU_UAPI_FORMAT_SECOND_LEVEL;
+	arg.data.addr_width = 0;
+	arg.data.flags = flags;
+	return do_bind(n, &arg);
+}
+#endif
+
 static inline int unbind_group(int container, __u32 group_id, __u32 pasid)
 {
 	struct vfio_iommu_type1_unbind_gpasid arg = {
@@ -333,6 +421,27 @@ static inline int fault_fd(int container, __u32 version)
 	};
 
 	return xioctl(container, VFIO_IOMMU_FAULT_FD, &arg);
+}
+
+/* The same with flags, VFIO_FAULT_FD_*, and a time limit. */
+static inline int fault_fd_flags(int container, __u32 flags, __u32 version,
+				 __u32 timeout_ms)
+{
+	struct vfio_iommu_type1_fault_fd arg = {
+		.argsz = sizeof(arg),
+		.flags = flags,
+		.version = version,
+		.timeout_ms = timeout_ms,
+	};
+
+	return xioctl(container, VFIO_IOMMU_FAULT_FD, &arg);
+}
+
+/* Set the time limit of a file that is open; 0 for none. */
+static inline int fault_limit(int container, __u32 timeout_ms)
+{
+	return fault_fd_flags(container, VFIO_FAULT_FD_TIMEOUT |
+			      VFIO_FAULT_FD_KEEP, 0, timeout_ms);
 }
 
 static inline int bind_requests(const struct nest *n, __u32 pasid,
@@ -381,6 +490,16 @@ inv_pasid(struct iommu_uapi_cache_invalidate_info *info, const struct nest *n,
 	info->granularity = IOMMU_UAPI_GRANU_PASID;
 	info->pasid_info.flags = IOMMU_UAPI_INV_PASID_PASID;
 	info->pasid_info.pasid = pasid;
+}
+
+/* All PASIDs. Zeroed like the rest, @flags and @archid say whose. */
+static inline void
+inv_domain(struct iommu_uapi_cache_invalidate_info *info, const struct nest *n)
+{
+	memset(info, 0, sizeof(*info));
+	info->version = n->version;
+	info->cache = IOMMU_UAPI_CACHE_IOTLB;
+	info->granularity = IOMMU_UAPI_GRANU_DOMAIN;
 }
 
 static inline int do_inv(const struct nest *n, struct inv_arg *arg)
