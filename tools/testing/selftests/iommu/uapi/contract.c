@@ -11,6 +11,8 @@ FIXTURE(contract)
 {
 	struct nest n;
 	struct pgt pt;
+	/* All that is reported, with PASIDs of the host's */
+	struct iommu_uapi_caps needs;
 	struct negotiate_arg arg;
 	__u32 quota;
 };
@@ -29,6 +31,8 @@ static int ask(const struct nest *n, const struct iommu_uapi_caps *caps)
 	struct negotiate_arg arg;
 
 	arg_init(&arg, caps, 0);
+	if (caps->features & IOMMU_UAPI_FEAT_HOST_PASID)
+		arg.head.nr_pasids = 1;
 	return negotiate(n, &arg);
 }
 
@@ -71,7 +75,9 @@ FIXTURE_SETUP(contract)
 	ASSERT_OK(nest_map(n->container, n->mem.base, GUEST_BASE, GUEST_SIZE,
 			   VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE));
 	ASSERT_OK(pgt_init(&self->pt, &n->mem));
-	arg_init(&self->arg, &n->caps, 0);
+	self->needs = needs_host_pasid(&n->caps);
+	arg_init(&self->arg, &self->needs, 0);
+	self->arg.head.nr_pasids = 1;
 }
 
 FIXTURE_TEARDOWN(contract)
@@ -96,16 +102,16 @@ TEST_F(contract, ask)
 }
 
 /* The field at that offset is wanted in full, and only what is missing comes back. */
-static void expect_missing(struct __test_metadata *_metadata, struct nest *n,
+static void expect_missing(struct __test_metadata *_metadata,
+			   struct _test_data_contract *self,
 			   size_t offset, size_t size, __u64 want, __u64 lack)
 {
-	struct iommu_uapi_caps expect = { .version = n->caps.version };
-	struct negotiate_arg arg;
+	struct iommu_uapi_caps expect = { .version = self->needs.version };
+	struct negotiate_arg arg = self->arg;
 
-	arg_init(&arg, &n->caps, 0);
 	memcpy((char *)&arg.caps + offset, &want, size);
 	memcpy((char *)&expect + offset, &lack, size);
-	EXPECT_ERR(ERANGE, negotiate(n, &arg));
+	EXPECT_ERR(ERANGE, negotiate(&self->n, &arg));
 	EXPECT_EQ(0, memcmp(&expect, &arg.caps, sizeof(expect)));
 	EXPECT_EQ(0, arg.head.nr_pasids);
 }
@@ -123,47 +129,51 @@ TEST_F(contract, missing)
 		{ offsetof(struct iommu_uapi_caps, inv_iotlb), 4 },
 		{ offsetof(struct iommu_uapi_caps, inv_dev_iotlb), 4 },
 		{ offsetof(struct iommu_uapi_caps, inv_pasid), 4 },
+		{ offsetof(struct iommu_uapi_caps, page_sizes), 8 },
 	}, numbers[] = {
-		{ offsetof(struct iommu_uapi_caps, addr_width), 4 },
 		{ offsetof(struct iommu_uapi_caps, pasid_bits), 4 },
 		{ offsetof(struct iommu_uapi_caps, gpa_width), 4 },
+		{ offsetof(struct iommu_uapi_caps, max_bindings), 4 },
 	};
 	struct nest *n = &self->n;
 	unsigned int i, bit;
-	__u64 have;
+	__u64 have, need;
 
 	for (i = 0; i < ARRAY_LEN(masks); i++) {
 		have = 0;
+		need = 0;
 		memcpy(&have, (char *)&n->caps + masks[i].offset, masks[i].size);
+		memcpy(&need, (char *)&self->needs + masks[i].offset,
+		       masks[i].size);
 		for (bit = 0; bit < masks[i].size * 8; bit++) {
 			if (!(have & (1ULL << bit)))
-				expect_missing(_metadata, n, masks[i].offset,
+				expect_missing(_metadata, self, masks[i].offset,
 					       masks[i].size,
-					       have | 1ULL << bit, 1ULL << bit);
+					       need | 1ULL << bit, 1ULL << bit);
 		}
 	}
 	for (i = 0; i < ARRAY_LEN(numbers); i++) {
 		have = 0;
 		memcpy(&have, (char *)&n->caps + numbers[i].offset,
 		       numbers[i].size);
-		expect_missing(_metadata, n, numbers[i].offset, numbers[i].size,
-			       have + 1, have + 1);
-		expect_missing(_metadata, n, numbers[i].offset, numbers[i].size,
-			       ~0u, ~0u);
+		expect_missing(_metadata, self, numbers[i].offset,
+			       numbers[i].size, have + 1, have + 1);
+		expect_missing(_metadata, self, numbers[i].offset,
+			       numbers[i].size, ~0u, ~0u);
 	}
 	/* All that is missing, at once. */
-	self->arg.caps.features = ~0ULL;
+	self->arg.caps.features = ~(__u64)IOMMU_UAPI_FEAT_GUEST_PASID;
 	self->arg.caps.pasid_bits = 21;
 	self->arg.head.nr_pasids = self->quota + 1;
 	EXPECT_ERR(ERANGE, negotiate(n, &self->arg));
-	EXPECT_EQ(~n->caps.features, self->arg.caps.features);
+	EXPECT_EQ(~(n->caps.features | IOMMU_UAPI_FEAT_GUEST_PASID),
+		  self->arg.caps.features);
 	EXPECT_EQ(21, self->arg.caps.pasid_bits);
 	EXPECT_EQ(0, self->arg.caps.formats);
 	EXPECT_EQ(self->quota + 1, self->arg.head.nr_pasids);
 	/* A commit that can't be had commits nothing. */
-	self->n.caps.features |= 1ULL << 63;
-	EXPECT_ERR(ERANGE, commit(n, &self->n.caps, 0));
-	self->n.caps.features &= ~(1ULL << 63);
+	self->needs.features |= 1ULL << 63;
+	EXPECT_ERR(ERANGE, commit(n, &self->needs, 1));
 	EXPECT_OK(reported(n, &self->n.caps, self->quota));
 }
 
@@ -183,7 +193,7 @@ TEST_F(contract, bad)
 	}
 	arg.head.argsz = ~0u;
 	EXPECT_OK(negotiate(&self->n, &arg));
-	for (bit = 1; bit < 32; bit++) {
+	for (bit = 2; bit < 32; bit++) {
 		arg = self->arg;
 		arg.head.flags = 1u << bit;
 		EXPECT_ERR(EOPNOTSUPP, negotiate(&self->n, &arg));
@@ -222,7 +232,7 @@ TEST_F(contract, bad)
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	arg = self->arg;
 	arg.head.flags = VFIO_NEGOTIATE_COMMIT;
-	arg.caps.features = ~0ULL;
+	arg.caps.features |= 1ULL << 63;
 	memcpy(page, &arg, sizeof(arg));
 	ASSERT_OK(mprotect(page, PGT_4K, PROT_READ));
 	EXPECT_ERR(EFAULT, negotiate(&self->n, page));
@@ -233,7 +243,7 @@ TEST_F(contract, bad)
 TEST_F(contract, holds)
 {
 	struct nest *n = &self->n;
-	struct iommu_uapi_caps less = n->caps;
+	struct iommu_uapi_caps less = self->needs;
 	struct bind_arg bind;
 	struct inv_arg inv;
 	unsigned int quota;
@@ -241,7 +251,8 @@ TEST_F(contract, holds)
 
 	ASSERT_TRUE(n->caps.vtd_flags & IOMMU_UAPI_VTD_SRE);
 	ASSERT_TRUE(n->caps.inv_dev_iotlb);
-	less.features &= ~IOMMU_UAPI_FEAT_BIND_NO_PASID;
+	less.features &= ~(__u64)(IOMMU_UAPI_FEAT_BIND_NO_PASID |
+				  IOMMU_UAPI_FEAT_PAGE_REQUEST);
 	less.vtd_flags = 0;
 	less.bind_flags = 0;
 	less.inv_iotlb = 1u << IOMMU_UAPI_GRANU_ADDR;
@@ -252,7 +263,7 @@ TEST_F(contract, holds)
 	EXPECT_OK(reported(n, &less, 2));
 	EXPECT_ERR(EEXIST, commit(n, &less, 2));
 	EXPECT_OK(ask(n, &less));
-	EXPECT_ERR(ERANGE, ask(n, &n->caps));
+	EXPECT_ERR(ERANGE, ask(n, &self->needs));
 	/* What the administrator says now is for others. */
 	ASSERT_OK(read_uint(QUOTA_PATH, &quota));
 	ASSERT_OK(write_uint(QUOTA_PATH, 0));
@@ -291,11 +302,11 @@ TEST_F(contract, late)
 	__u32 pasid;
 
 	ASSERT_OK(pasid_alloc(n->container, 1, pasid_last(n), &pasid));
-	EXPECT_OK(ask(n, &n->caps));
-	EXPECT_ERR(EBUSY, commit(n, &n->caps, 1));
+	EXPECT_OK(ask(n, &self->needs));
+	EXPECT_ERR(EBUSY, commit(n, &self->needs, 1));
 	ASSERT_OK(pasid_free(n->container, pasid, pasid));
 	ASSERT_OK(bind_table(n, 0, self->pt.root));
-	EXPECT_ERR(EBUSY, commit(n, &n->caps, 1));
+	EXPECT_ERR(EBUSY, commit(n, &self->needs, 1));
 	EXPECT_OK(reported(n, &n->caps, self->quota));
 	ASSERT_OK(unbind(n, 0));
 	if (n->caps.features & IOMMU_UAPI_FEAT_PAGE_REQUEST) {
@@ -303,24 +314,26 @@ TEST_F(contract, late)
 			.argsz = sizeof(faults),
 			.version = n->version,
 		};
+		struct iommu_uapi_caps needs;
 		struct nest other;
 
 		/* In a container of its own, since the file is for good */
 		ASSERT_OK(nest_open(&other, 2, 1, VFIO_TYPE1_NESTING_IOMMU));
 		ASSERT_LE(0, xioctl(other.container, VFIO_IOMMU_FAULT_FD,
 				    &faults));
-		EXPECT_ERR(EBUSY, commit(&other, &other.caps, 1));
+		needs = needs_host_pasid(&other.caps);
+		EXPECT_ERR(EBUSY, commit(&other, &needs, 1));
 		nest_close(&other);
 	}
-	EXPECT_OK(commit(n, &n->caps, 1));
-	EXPECT_OK(reported(n, &n->caps, 1));
+	EXPECT_OK(commit(n, &self->needs, 1));
+	EXPECT_OK(reported(n, &self->needs, 1));
 }
 
 /* R10: a group that can't keep the contract is refused when it joins */
 TEST_F(contract, joins)
 {
 	struct nest *n = &self->n, other = {};
-	struct iommu_uapi_caps less = n->caps;
+	struct iommu_uapi_caps less = self->needs;
 	__u32 pasid;
 
 	/* What the first device of the lab does not have. */
@@ -354,11 +367,11 @@ TEST_F(contract, beside_company)
 	ASSERT_OK(nest_join(&pair, 0, 2));
 	EXPECT_ERR(ENOENT, nest_info(n->container, NULL, NULL, NULL));
 	EXPECT_ERR(ERANGE, negotiate(n, &self->arg));
-	EXPECT_EQ(0, memcmp(&self->arg.caps, &n->caps, sizeof(n->caps)));
-	EXPECT_ERR(ERANGE, commit(n, &n->caps, 1));
+	EXPECT_EQ(0, memcmp(&self->arg.caps, &self->needs, sizeof(self->needs)));
+	EXPECT_ERR(ERANGE, commit(n, &self->needs, 1));
 	EXPECT_OK(ask(n, &nothing));
 	ASSERT_OK(xioctl(pair.group, VFIO_GROUP_UNSET_CONTAINER, NULL));
-	EXPECT_OK(ask(n, &n->caps));
+	EXPECT_OK(ask(n, &self->needs));
 	close(pair.group);
 }
 
@@ -371,7 +384,9 @@ TEST_F(contract, joins_in_company)
 		.features = IOMMU_UAPI_FEAT_BIND_NO_PASID |
 			    IOMMU_UAPI_FEAT_INVALIDATE,
 		.formats = n->caps.formats,
+		.inv_iotlb = 1u << IOMMU_UAPI_GRANU_ADDR,
 		.addr_width = 48,
+		.gpa_width = 31,
 	};
 
 	ASSERT_OK(commit(n, &little, 0));
@@ -385,14 +400,14 @@ TEST_F(contract, joins_in_company)
 TEST_F(contract, joins_and_keeps)
 {
 	struct nest *n = &self->n, other = {};
-	struct iommu_uapi_caps less = n->caps;
+	struct iommu_uapi_caps less = self->needs;
 	struct bind_arg bind;
 	__u32 pasid;
 
 	/* What the first device of the lab does not have, and a flag less */
 	less.inv_dev_iotlb = 0;
-	less.features &= ~IOMMU_UAPI_FEAT_PAGE_REQUEST;
-	less.bind_flags &= ~IOMMU_UAPI_BIND_PAGE_REQUEST;
+	less.features &= ~(__u64)IOMMU_UAPI_FEAT_PAGE_REQUEST;
+	less.bind_flags &= ~(__u64)IOMMU_UAPI_BIND_PAGE_REQUEST;
 	less.vtd_flags = 0;
 	ASSERT_OK(commit(n, &less, 10));
 	other.container = n->container;
@@ -415,7 +430,7 @@ TEST_F(contract, joins_and_keeps)
 TEST_F(contract, ends)
 {
 	struct nest *n = &self->n;
-	struct iommu_uapi_caps less = n->caps;
+	struct iommu_uapi_caps less = self->needs;
 
 	less.vtd_flags = 0;
 	ASSERT_OK(commit(n, &less, 3));
@@ -432,8 +447,12 @@ TEST(contract_for_two_devices)
 {
 	struct iommu_uapi_caps some = {
 		.version = IOMMU_UAPI_VERSION,
-		.features = IOMMU_UAPI_FEAT_INVALIDATE,
+		.features = IOMMU_UAPI_FEAT_BIND_NO_PASID |
+			    IOMMU_UAPI_FEAT_INVALIDATE,
+		.formats = 1u << IOMMU_UAPI_FORMAT_INTEL_VTD,
+		.inv_iotlb = 1u << IOMMU_UAPI_GRANU_ADDR,
 		.addr_width = 48,
+		.gpa_width = 31,
 	};
 	struct negotiate_arg arg;
 	struct nest n;

@@ -9,8 +9,6 @@
 
 #include "harness.h"
 
-#define TIMEOUT_PATH	"/sys/module/iommu_uapi_fault/parameters/page_response_ms"
-
 /* Codes as they arrive at the device */
 #define CODE_SUCCESS	0x0
 #define CODE_INVALID	0x1
@@ -175,7 +173,7 @@ static int counts(int container, __u32 *waiting, __u32 *overflows,
 		*waiting = faults->waiting;
 		*overflows = faults->overflows;
 		*timeouts = faults->timeouts;
-		return faults->reserved || header->version != 1 ? -EPROTO : 0;
+		return header->version != 1 ? -EPROTO : 0;
 	}
 	return -ENOENT;
 }
@@ -487,10 +485,12 @@ TEST_F(page_request, call)
 	for (bit = 0; bit < 32; bit++) {
 		bad = arg;
 		bad.flags = 1u << bit;
-		EXPECT_ERR(EOPNOTSUPP, xioctl(n->container, VFIO_IOMMU_FAULT_FD, &bad));
+		if (bit > 2)
+			EXPECT_ERR(EOPNOTSUPP, xioctl(n->container,
+						      VFIO_IOMMU_FAULT_FD, &bad));
 		bad = arg;
-		bad.reserved = 1u << bit;
-		EXPECT_ERR(EOPNOTSUPP, xioctl(n->container, VFIO_IOMMU_FAULT_FD, &bad));
+		bad.timeout_ms = 1u << bit;
+		EXPECT_ERR(EINVAL, xioctl(n->container, VFIO_IOMMU_FAULT_FD, &bad));
 	}
 	EXPECT_EQ(FD_CLOEXEC, fcntl(self->fd, F_GETFD));
 }
@@ -559,7 +559,6 @@ TEST_F(page_request, close)
 	ASSERT_EQ(0, request(n, self->tag, 2));
 	EXPECT_EQ(2, wait_answers(n, 2));
 	EXPECT_EQ(CODE_INVALID, answer(n, 1, TESTDEV_REG_PRCODE));
-	EXPECT_ERR(EEXIST, fault_fd(n->container, IOMMU_UAPI_VERSION));
 	EXPECT_OK(unbind(n, self->r.pasid));
 }
 
@@ -728,17 +727,16 @@ TEST_F(page_request, timeout)
 {
 	struct nest *n = &self->r.n;
 	__u32 waiting, overflows, timeouts;
-	unsigned int ms;
 	struct iommu_uapi_page_request req, other;
 
-	ASSERT_OK(read_uint(TIMEOUT_PATH, &ms));
-	ASSERT_OK(write_uint(TIMEOUT_PATH, 200));
+	ASSERT_OK(fault_limit(n->container, 0));
 	ASSERT_EQ(TESTDEV_PENDING, start(n, TESTDEV_CMD_ATS_READ, self->tag, 1, 0, GUEST_VA));
 	ASSERT_OK(read_one(self->fd, &req));
+	ASSERT_OK(fault_limit(n->container, 200));
 	EXPECT_EQ(TESTDEV_INVALID, wait_result(n));
 	ASSERT_EQ(0, request(n, self->tag, 2));
 	EXPECT_EQ(2, wait_answers(n, 2));
-	ASSERT_OK(write_uint(TIMEOUT_PATH, ms));
+	ASSERT_OK(fault_limit(n->container, 0));
 	/* Only what was given out can be late, and it is once. */
 	other = req;
 	other.grpid = 2;
@@ -753,14 +751,16 @@ TEST_F(page_request, timeout)
 	/* Never given out */
 	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
 
-	/* Each has the limit of when it came, whoever else waits. */
+	/* A new limit is for what waits already, too. */
 	ASSERT_EQ(0, request(n, self->tag, 3));
 	ASSERT_OK(read_one(self->fd, &req));
-	ASSERT_OK(write_uint(TIMEOUT_PATH, 200));
-	ASSERT_EQ(0, request(n, self->tag, 4));
+	ASSERT_OK(fault_limit(n->container, 200));
 	EXPECT_EQ(3, wait_answers(n, 3));
-	ASSERT_OK(write_uint(TIMEOUT_PATH, ms));
 	EXPECT_EQ(CODE_INVALID, answer(n, 2, TESTDEV_REG_PRCODE));
+	EXPECT_ERR(ETIME, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+	ASSERT_OK(fault_limit(n->container, 0));
+	ASSERT_EQ(0, request(n, self->tag, 4));
+	ASSERT_OK(read_one(self->fd, &req));
 	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
 	EXPECT_EQ(4, wait_answers(n, 4));
 	EXPECT_EQ(CODE_SUCCESS, answer(n, 3, TESTDEV_REG_PRCODE));
@@ -772,16 +772,15 @@ TEST_F_TIMEOUT(page_request, late, SLOW)
 	struct nest *n = &self->r.n;
 	struct iommu_uapi_page_request req[IOMMU_UAPI_MAX_GROUPS], first, again;
 	struct iommu_uapi_page_response resp;
-	unsigned int ms;
 	int i;
 
-	ASSERT_OK(read_uint(TIMEOUT_PATH, &ms));
-	ASSERT_OK(write_uint(TIMEOUT_PATH, 50));
+	ASSERT_OK(fault_limit(n->container, 0));
 	ASSERT_EQ(0, request(n, self->tag, 0));
 	ASSERT_OK(read_one(self->fd, &first));
+	ASSERT_OK(fault_limit(n->container, 50));
 	ASSERT_EQ(1, wait_answers(n, 1));
 	/* The same group index is used again: who waits comes first. */
-	ASSERT_OK(write_uint(TIMEOUT_PATH, 60000));
+	ASSERT_OK(fault_limit(n->container, 0));
 	ASSERT_EQ(0, request(n, self->tag, 0));
 	ASSERT_OK(read_one(self->fd, &again));
 	respond_to(&resp, &again, IOMMU_UAPI_RESP_SUCCESS);
@@ -794,21 +793,21 @@ TEST_F_TIMEOUT(page_request, late, SLOW)
 	EXPECT_ERR(ETIME, write_resp(self->fd, &resp, 20));
 
 	/* As many as are remembered, and one more */
-	ASSERT_OK(write_uint(TIMEOUT_PATH, 2000));
 	ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag,
 			   ONE_REQUEST | TESTDEV_PRREQ_UNLIMITED,
 			   IOMMU_UAPI_MAX_GROUPS, GUEST_VA));
 	ASSERT_EQ(IOMMU_UAPI_MAX_GROUPS,
 		  wait_waiting(n->container, IOMMU_UAPI_MAX_GROUPS));
 	ASSERT_EQ(sizeof(req), read(self->fd, req, sizeof(req)));
+	ASSERT_OK(fault_limit(n->container, 50));
 	ASSERT_EQ(IOMMU_UAPI_MAX_GROUPS + 2,
 		  wait_answers(n, IOMMU_UAPI_MAX_GROUPS + 2));
-	ASSERT_OK(write_uint(TIMEOUT_PATH, 50));
+	ASSERT_OK(fault_limit(n->container, 0));
 	ASSERT_EQ(0, request(n, self->tag, 0));
 	ASSERT_OK(read_one(self->fd, &again));
+	ASSERT_OK(fault_limit(n->container, 50));
 	ASSERT_EQ(IOMMU_UAPI_MAX_GROUPS + 3,
 		  wait_answers(n, IOMMU_UAPI_MAX_GROUPS + 3));
-	ASSERT_OK(write_uint(TIMEOUT_PATH, ms));
 	EXPECT_ERR(ENOENT, respond(self->fd, &req[0], IOMMU_UAPI_RESP_SUCCESS));
 	for (i = 1; i < IOMMU_UAPI_MAX_GROUPS; i += 255)
 		EXPECT_ERR(ETIME, respond(self->fd, &req[i],
