@@ -227,6 +227,30 @@ TEST_F_TIMEOUT(states, transitions, SLOW)
 	}
 }
 
+/* Requests with a PASID and those without have nothing to do with each other. */
+TEST_F_TIMEOUT(states, independent, SLOW)
+{
+	__u32 pasid = variant->pasid, other = pasid ? 0 : PASID;
+	struct nest *n = &self->n;
+	enum state a, b;
+
+	for (a = SECOND_LEVEL; a <= BLOCKED; a++) {
+		unbind(n, other);
+		if (a != BLOCKED)
+			ASSERT_OK(go(self, n, other, a, 0));
+		for (b = SECOND_LEVEL; b <= BLOCKED; b++) {
+			unbind(n, pasid);
+			EXPECT_STATE(a, other);
+			if (b != BLOCKED)
+				ASSERT_OK(go(self, n, pasid, b, 0));
+			EXPECT_STATE(b, pasid)
+				TH_LOG("%d beside %d", b, a);
+			EXPECT_STATE(a, other)
+				TH_LOG("%d beside %d", a, b);
+		}
+	}
+}
+
 /* With nothing bound, a replace is a bind */
 TEST_F_TIMEOUT(states, replace_nothing, SLOW)
 {
