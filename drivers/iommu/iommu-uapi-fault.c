@@ -11,8 +11,7 @@
  * Locks: &iommu_uapi_faults.lock is taken by the thread of the IOMMU driver that
  * hands over page requests, so nothing that waits for user space may be done
  * under it. It is taken inside of the IOMMU driver's lock for page requests, and
- * outside of the device's &iommu_fault_param.lock. &dev_iommu.lock protects which
- * queue a device has.
+ * outside of the device's &iommu_fault_param.lock.
  */
 #include <linux/anon_inodes.h>
 #include <linux/atomic.h>
@@ -28,6 +27,7 @@
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 #include "iommu-uapi.h"
 
@@ -119,6 +119,19 @@ struct waiting_group {
 	bool given;
 	unsigned long deadline;
 };
+
+/**
+ * struct faults_dev - device whose faults and resets a queue is told of
+ * @faults: the queue
+ * @group_id: number of the IOMMU group of the device
+ */
+struct faults_dev {
+	struct iommu_uapi_faults *faults;
+	u32 group_id;
+};
+
+/* By the address of the struct device, which is not looked into. */
+static DEFINE_XARRAY(faults_devs);
 
 /* Files that have DMA faults, so that drivers need not look for a reader. */
 static atomic_t dma_fault_files = ATOMIC_INIT(0);
@@ -748,13 +761,19 @@ EXPORT_SYMBOL_GPL(iommu_uapi_faults_check_timeout);
  * Time starts anew for all that waits.
  *
  * Context: may sleep.
+ *
+ * Return: 0, or -ENOENT if there is no file.
  */
-void iommu_uapi_faults_set_timeout(struct iommu_uapi_faults *faults,
-				   u32 timeout_ms)
+int iommu_uapi_faults_set_timeout(struct iommu_uapi_faults *faults,
+				  u32 timeout_ms)
 {
 	struct waiting_group *waiting;
 
 	mutex_lock(&faults->lock);
+	if (!faults->open) {
+		mutex_unlock(&faults->lock);
+		return -ENOENT;
+	}
 	faults->timeout_ms = timeout_ms;
 	list_for_each_entry(waiting, &faults->groups, node)
 		waiting->deadline = jiffies + faults_limit(faults);
@@ -762,6 +781,7 @@ void iommu_uapi_faults_set_timeout(struct iommu_uapi_faults *faults,
 		mod_delayed_work(system_unbound_wq, &faults->expire,
 				 faults_limit(faults));
 	mutex_unlock(&faults->lock);
+	return 0;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_faults_set_timeout);
 
@@ -817,37 +837,45 @@ EXPORT_SYMBOL_GPL(iommu_uapi_faults_count);
  *
  * Context: may sleep.
  *
- * Return: 0, or -EBUSY if @dev has a queue already.
+ * Return: 0; -EBUSY if @dev has a queue already; -ENOMEM.
  */
 int iommu_uapi_faults_add_dev(struct iommu_uapi_faults *faults,
 			      struct device *dev)
 {
-	int rc = 0;
+	struct faults_dev *fdev;
+	int rc;
 
-	mutex_lock(&dev->iommu->lock);
-	if (dev->iommu->uapi_faults) {
-		rc = -EBUSY;
-	} else {
+	fdev = kzalloc(sizeof(*fdev), GFP_KERNEL_ACCOUNT);
+	if (!fdev)
+		return -ENOMEM;
+	fdev->faults = faults;
+	fdev->group_id = iommu_group_id(dev->iommu_group);
+
+	rc = xa_insert(&faults_devs, (unsigned long)dev, fdev,
+		       GFP_KERNEL_ACCOUNT);
+	if (rc)
+		kfree(fdev);
+	else
 		kref_get(&faults->users);
-		dev->iommu->uapi_faults = faults;
-	}
-	mutex_unlock(&dev->iommu->lock);
 	return rc;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_faults_add_dev);
 
-static struct iommu_uapi_faults *faults_get(struct device *dev)
+/* The queue of @dev, to be put, and @group_id, unless that is NULL */
+static struct iommu_uapi_faults *faults_get(struct device *dev, u32 *group_id)
 {
-	struct iommu_uapi_faults *faults;
+	struct iommu_uapi_faults *faults = NULL;
+	struct faults_dev *fdev;
 
-	if (!dev->iommu)
-		return NULL;
-
-	mutex_lock(&dev->iommu->lock);
-	faults = dev->iommu->uapi_faults;
-	if (faults)
+	xa_lock(&faults_devs);
+	fdev = xa_load(&faults_devs, (unsigned long)dev);
+	if (fdev) {
+		faults = fdev->faults;
 		kref_get(&faults->users);
-	mutex_unlock(&dev->iommu->lock);
+		if (group_id)
+			*group_id = fdev->group_id;
+	}
+	xa_unlock(&faults_devs);
 	return faults;
 }
 
@@ -859,14 +887,13 @@ static struct iommu_uapi_faults *faults_get(struct device *dev)
  */
 void iommu_uapi_faults_remove_dev(struct device *dev)
 {
-	struct iommu_uapi_faults *faults;
+	struct faults_dev *fdev;
 
-	mutex_lock(&dev->iommu->lock);
-	faults = dev->iommu->uapi_faults;
-	dev->iommu->uapi_faults = NULL;
-	mutex_unlock(&dev->iommu->lock);
-	if (faults)
-		kref_put(&faults->users, faults_free);
+	fdev = xa_erase(&faults_devs, (unsigned long)dev);
+	if (!fdev)
+		return;
+	kref_put(&fdev->faults->users, faults_free);
+	kfree(fdev);
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_faults_remove_dev);
 
@@ -895,15 +922,17 @@ bool iommu_uapi_dma_faults_wanted(void)
  * For an IOMMU driver. Does nothing unless a carrier has told that it wants the
  * faults of @dev, and there is a file for them.
  *
- * Context: may sleep. @dev stays.
+ * Context: may sleep.
  */
 void iommu_uapi_report_dma_fault(struct device *dev, bool has_pasid,
 				 ioasid_t pasid, u64 addr, bool write,
 				 u32 reason, u32 lost)
 {
-	struct iommu_uapi_faults *faults = faults_get(dev);
 	struct iommu_uapi_dma_fault *record;
+	struct iommu_uapi_faults *faults;
+	u32 group_id;
 
+	faults = faults_get(dev, &group_id);
 	if (!faults)
 		return;
 
@@ -929,7 +958,7 @@ void iommu_uapi_report_dma_fault(struct device *dev, bool has_pasid,
 	}
 	record->perm = write ? IOMMU_UAPI_PERM_WRITE : IOMMU_UAPI_PERM_READ;
 	record->reason = reason;
-	record->group_id = iommu_group_id(dev->iommu_group);
+	record->group_id = group_id;
 	record->addr = addr;
 	record->lost = faults->dma_lost;
 	faults->dma_lost = 0;
@@ -953,7 +982,7 @@ EXPORT_SYMBOL_GPL(iommu_uapi_report_dma_fault);
  */
 void iommu_device_reset_done(struct device *dev)
 {
-	struct iommu_uapi_faults *faults = faults_get(dev);
+	struct iommu_uapi_faults *faults = faults_get(dev, NULL);
 	const struct iommu_uapi_ops *ops;
 
 	if (!faults)

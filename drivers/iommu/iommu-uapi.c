@@ -82,6 +82,29 @@ static_assert(ARRAY_SIZE(iommu_uapi_sizes) == IOMMU_UAPI_NR_TYPES);
 
 #define HAS_NEWEST_SIZE(type) (iommu_uapi_sizes[type][IOMMU_UAPI_VERSION - 1])
 
+/* The sizes of a structure by version, or NULL if there is no such type */
+static const u16 *row_of(enum iommu_uapi_type type)
+{
+	u32 row = type;
+
+	if (row >= IOMMU_UAPI_NR_TYPES)
+		return NULL;
+	return iommu_uapi_sizes[array_index_nospec(row, IOMMU_UAPI_NR_TYPES)];
+}
+
+static int size_in_row(const u16 *row, u32 version)
+{
+	u16 size;
+
+	if (!version)
+		return -EINVAL;
+	if (version > IOMMU_UAPI_VERSION)
+		return -EOPNOTSUPP;
+
+	size = row[array_index_nospec(version - 1, IOMMU_UAPI_VERSION)];
+	return size ? size : -EINVAL;
+}
+
 /**
  * iommu_uapi_get_size - size of a structure in a version
  * @type: the structure
@@ -95,8 +118,7 @@ static_assert(ARRAY_SIZE(iommu_uapi_sizes) == IOMMU_UAPI_NR_TYPES);
  */
 int iommu_uapi_get_size(enum iommu_uapi_type type, u32 version)
 {
-	u32 row = type, col = version - 1;
-	u16 size;
+	const u16 *row = row_of(type);
 
 	/* A version is not complete before each structure has its size. */
 	BUILD_BUG_ON(!HAS_NEWEST_SIZE(IOMMU_UAPI_BIND_GPASID) ||
@@ -106,15 +128,7 @@ int iommu_uapi_get_size(enum iommu_uapi_type type, u32 version)
 		     !HAS_NEWEST_SIZE(IOMMU_UAPI_CAPS) ||
 		     !HAS_NEWEST_SIZE(IOMMU_UAPI_DMA_FAULT));
 
-	if (row >= IOMMU_UAPI_NR_TYPES || !version)
-		return -EINVAL;
-	if (version > IOMMU_UAPI_VERSION)
-		return -EOPNOTSUPP;
-
-	row = array_index_nospec(row, IOMMU_UAPI_NR_TYPES);
-	col = array_index_nospec(col, IOMMU_UAPI_VERSION);
-	size = iommu_uapi_sizes[row][col];
-	return size ? size : -EINVAL;
+	return row ? size_in_row(row, version) : -EINVAL;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_get_size);
 
@@ -143,20 +157,21 @@ int iommu_uapi_copy_from_user(enum iommu_uapi_type type, void *dst,
 			      size_t dst_size, const void __user *src,
 			      size_t avail)
 {
-	u32 version;
+	const u16 *row = row_of(type);
 	int first, size;
+	u32 version;
 
 	/* A structure only grows, so this much belongs to any version. */
-	first = iommu_uapi_get_size(type, IOMMU_UAPI_VERSION_1);
-	if (first < 0)
-		return first;
+	first = row ? row[0] : 0;
+	if (!first)
+		return -EINVAL;
 	if (avail < first || WARN_ON_ONCE(dst_size < first))
 		return -EINVAL;
 	if (copy_from_user(dst, src, first))
 		return -EFAULT;
 
 	memcpy(&version, dst, sizeof(version));
-	size = iommu_uapi_get_size(type, version);
+	size = size_in_row(row, version);
 	if (size < 0)
 		return size;
 	if (avail < size || WARN_ON_ONCE(dst_size < size))

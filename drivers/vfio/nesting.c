@@ -1090,12 +1090,15 @@ static int vfio_nesting_unbind(struct vfio_nesting *nesting, const void *head,
 	return rc;
 }
 
-/* Call @fn for each binding that @scope names, until it returns an error. */
-static int vfio_nesting_for_each(struct vfio_nesting *nesting,
-				 const struct iommu_uapi_inv_scope *scope,
-				 int (*fn)(struct vfio_nesting_binding *binding,
-					   void *arg),
-				 void *arg)
+/*
+ * Call @fn for each binding that @scope names, until it returns an error. Inline,
+ * since it is on the path of each invalidation, and @fn is always known.
+ */
+static __always_inline int
+vfio_nesting_for_each(struct vfio_nesting *nesting,
+		      const struct iommu_uapi_inv_scope *scope,
+		      int (*fn)(struct vfio_nesting_binding *binding, void *arg),
+		      void *arg)
 {
 	struct vfio_nesting_binding *binding;
 	struct vfio_nesting_group *group;
@@ -1129,16 +1132,35 @@ static int vfio_nesting_for_each(struct vfio_nesting *nesting,
 }
 
 /**
+ * struct vfio_nesting_run - successive entries that are for the same bindings
+ * @scope: which bindings
+ * @only: the binding, if there is only one; otherwise NULL
+ * @info: the entries
+ * @nr: number of them; after they were handed on, of those that took effect on
+ *	every binding
+ * @err: what the first one that did not take effect failed with
+ */
+struct vfio_nesting_run {
+	struct iommu_uapi_inv_scope scope;
+	struct vfio_nesting_binding *only;
+	const struct iommu_uapi_cache_invalidate_info *info;
+	u32 nr;
+	int err;
+};
+
+/**
  * struct vfio_nesting_entry - entry that is being checked
  * @info: the entry
  * @accepts: group for which it has been checked
- * @named: whether there is a binding that it is for
+ * @named: a binding that it is for
+ * @nr_named: number of such bindings
  * @fits: whether there is one whose table has such addresses
  */
 struct vfio_nesting_entry {
 	const struct iommu_uapi_cache_invalidate_info *info;
 	struct vfio_nesting_group *accepts;
-	bool named;
+	struct vfio_nesting_binding *named;
+	unsigned int nr_named;
 	bool fits;
 };
 
@@ -1149,7 +1171,8 @@ static int vfio_nesting_check_binding(struct vfio_nesting_binding *binding,
 	struct iommu_uapi_inv_scope scope;
 	int rc;
 
-	entry->named = true;
+	entry->named = binding;
+	entry->nr_named++;
 	entry->fits |= iommu_uapi_invalidate_fits(binding->bound, entry->info);
 	if (binding->group == entry->accepts)
 		return 0;
@@ -1160,15 +1183,39 @@ static int vfio_nesting_check_binding(struct vfio_nesting_binding *binding,
 	return rc == -EINVAL ? 0 : rc;
 }
 
+static bool vfio_nesting_same_scope(const struct iommu_uapi_inv_scope *a,
+				    const struct iommu_uapi_inv_scope *b)
+{
+	return a->pasid == b->pasid && a->by == b->by && a->id == b->id;
+}
+
+/*
+ * Does an entry continue a run that is for one binding? Then there is nothing
+ * else to look for.
+ */
+static bool
+vfio_nesting_continues(const struct vfio_nesting_run *run,
+		       const struct iommu_uapi_cache_invalidate_info *info)
+{
+	struct iommu_uapi_inv_scope scope __uninitialized;
+
+	return run->only &&
+	       !iommu_uapi_invalidate_check(info, &run->only->group->allowed,
+					    &scope) &&
+	       vfio_nesting_same_scope(&run->scope, &scope) &&
+	       iommu_uapi_invalidate_fits(run->only->bound, info);
+}
+
 /*
  * Check an entry against each IOMMU that it will reach, and tell which bindings it
  * is for. Only a check can tell that, so begin with any IOMMU that accepts the
- * entry.
+ * entry. @only is set to the binding if there is only one, else to NULL.
  */
 static int
 vfio_nesting_check_entry(struct vfio_nesting *nesting,
 			 const struct iommu_uapi_cache_invalidate_info *info,
-			 struct iommu_uapi_inv_scope *scope)
+			 struct iommu_uapi_inv_scope *scope,
+			 struct vfio_nesting_binding **only)
 {
 	struct vfio_nesting_entry entry = { .info = info };
 	struct vfio_nesting_group *group;
@@ -1177,7 +1224,8 @@ vfio_nesting_check_entry(struct vfio_nesting *nesting,
 	list_for_each_entry(group, &nesting->groups, next) {
 		if (!group->dev)
 			continue;
-		rc = iommu_uapi_invalidate_check(info, &group->allowed, scope);
+		rc = iommu_uapi_invalidate_check(info, &group->allowed,
+						 scope);
 		if (!rc) {
 			entry.accepts = group;
 			break;
@@ -1190,22 +1238,14 @@ vfio_nesting_check_entry(struct vfio_nesting *nesting,
 				   &entry);
 	if (rc)
 		return rc;
-	if (!entry.named)
+	if (!entry.nr_named)
 		return -ENOENT;
-	return entry.fits ? 0 : -EINVAL;
-}
+	if (!entry.fits)
+		return -EINVAL;
 
-/**
- * struct vfio_nesting_run - entries that are for the same bindings
- * @info: the entries
- * @nr: number of them that took effect on every binding so far
- * @err: what the first one that did not take effect failed with
- */
-struct vfio_nesting_run {
-	const struct iommu_uapi_cache_invalidate_info *info;
-	u32 nr;
-	int err;
-};
+	*only = entry.nr_named == 1 ? entry.named : NULL;
+	return 0;
+}
 
 static int vfio_nesting_invalidate_binding(struct vfio_nesting_binding *binding,
 					   void *arg)
@@ -1223,24 +1263,21 @@ static int vfio_nesting_invalidate_binding(struct vfio_nesting_binding *binding,
 	return run->nr ? 0 : rc;
 }
 
-static int
-vfio_nesting_invalidate_run(struct vfio_nesting *nesting,
-			    const struct iommu_uapi_inv_scope *scope,
-			    const struct iommu_uapi_cache_invalidate_info *info,
-			    u32 nr, u32 *handled)
+/* Hand on a run, if there is one. */
+static int vfio_nesting_end_run(struct vfio_nesting *nesting,
+				struct vfio_nesting_run *run, u32 *handled)
 {
-	struct vfio_nesting_run run = { .info = info, .nr = nr };
+	if (!run->nr)
+		return 0;
 
-	vfio_nesting_for_each(nesting, scope, vfio_nesting_invalidate_binding,
-			      &run);
-	*handled += run.nr;
-	return run.err;
-}
-
-static bool vfio_nesting_same_scope(const struct iommu_uapi_inv_scope *a,
-				    const struct iommu_uapi_inv_scope *b)
-{
-	return a->pasid == b->pasid && a->by == b->by && a->id == b->id;
+	if (run->only)
+		vfio_nesting_invalidate_binding(run->only, run);
+	else
+		vfio_nesting_for_each(nesting, &run->scope,
+				      vfio_nesting_invalidate_binding, run);
+	*handled += run->nr;
+	run->nr = 0;
+	return run->err;
 }
 
 /* Hand on runs of entries for the same bindings, up to the first bad one. */
@@ -1249,35 +1286,43 @@ vfio_nesting_invalidate_chunk(struct vfio_nesting *nesting,
 			      const struct iommu_uapi_cache_invalidate_info *info,
 			      u32 nr, u32 *handled)
 {
-	struct iommu_uapi_inv_scope run, scope;
-	u32 i, start = 0;
+	/* Valid where it is read, so don't clear it */
+	struct vfio_nesting_run run __uninitialized;
+	struct iommu_uapi_inv_scope scope __uninitialized;
+	struct vfio_nesting_binding *only;
 	int rc = 0, err;
+	u32 i;
 
 	lockdep_assert_held_read(&nesting->lock);
 
 	*handled = 0;
+	run.only = NULL;
+	run.nr = 0;
 	for (i = 0; i < nr; i++) {
-		rc = vfio_nesting_check_entry(nesting, &info[i], &scope);
+		if (vfio_nesting_continues(&run, &info[i])) {
+			run.nr++;
+			continue;
+		}
+
+		rc = vfio_nesting_check_entry(nesting, &info[i], &scope, &only);
 		if (rc)
 			break;
-		if (i > start && !vfio_nesting_same_scope(&run, &scope)) {
-			err = vfio_nesting_invalidate_run(nesting, &run,
-							  &info[start],
-							  i - start, handled);
-			if (err)
-				return err;
-			start = i;
+		if (run.nr && vfio_nesting_same_scope(&run.scope, &scope)) {
+			run.nr++;
+			continue;
 		}
-		run = scope;
-	}
-
-	if (i > start) {
-		err = vfio_nesting_invalidate_run(nesting, &run, &info[start],
-						  i - start, handled);
+		err = vfio_nesting_end_run(nesting, &run, handled);
 		if (err)
 			return err;
+		run.scope = scope;
+		run.only = only;
+		run.info = &info[i];
+		run.nr = 1;
+		run.err = 0;
 	}
-	return rc;
+
+	err = vfio_nesting_end_run(nesting, &run, handled);
+	return err ?: rc;
 }
 
 static int vfio_nesting_invalidate_all(struct vfio_nesting *nesting,
@@ -1578,7 +1623,7 @@ static int vfio_nesting_fault_fd(struct vfio_nesting *nesting, const void *head,
 	bool timeout = req->flags & VFIO_FAULT_FD_TIMEOUT;
 	bool dma_faults = req->flags & VFIO_FAULT_FD_DMA_FAULTS;
 	bool keep = req->flags & VFIO_FAULT_FD_KEEP;
-	int rc = 0;
+	int rc = 0, err;
 
 	if (!timeout && req->timeout_ms)
 		return -EINVAL;
@@ -1595,8 +1640,13 @@ static int vfio_nesting_fault_fd(struct vfio_nesting *nesting, const void *head,
 					      dma_faults);
 	else if (!nesting->faults)
 		rc = -ENOENT;
-	if (rc >= 0 && timeout)
-		iommu_uapi_faults_set_timeout(nesting->faults, req->timeout_ms);
+	if (rc >= 0 && timeout) {
+		err = iommu_uapi_faults_set_timeout(nesting->faults,
+						    req->timeout_ms);
+		/* A file that was made, and closed at once, is no error. */
+		if (keep)
+			rc = err;
+	}
 	up_write(&nesting->lock);
 	return rc;
 }

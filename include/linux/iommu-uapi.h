@@ -153,8 +153,8 @@ void iommu_uapi_faults_put(struct iommu_uapi_faults *faults);
 int iommu_uapi_faults_open(struct iommu_uapi_faults *faults, u32 version,
 			   bool dma_faults);
 int iommu_uapi_faults_check_timeout(u32 timeout_ms);
-void iommu_uapi_faults_set_timeout(struct iommu_uapi_faults *faults,
-				   u32 timeout_ms);
+int iommu_uapi_faults_set_timeout(struct iommu_uapi_faults *faults,
+				  u32 timeout_ms);
 void iommu_uapi_faults_count(struct iommu_uapi_faults *faults, u32 *waiting,
 			     u32 *overflows, u32 *timeouts, u32 *lost);
 int iommu_uapi_faults_add_dev(struct iommu_uapi_faults *faults,

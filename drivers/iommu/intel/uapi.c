@@ -514,20 +514,20 @@ static void intel_uapi_faults_work(struct work_struct *work)
 {
 	struct intel_uapi_faults *faults =
 		container_of(work, struct intel_uapi_faults, work);
-	struct intel_iommu *iommu = faults->iommu;
 	struct intel_uapi_fault fault;
-	struct device *dev;
+	struct pci_dev *pdev;
 
 	while (kfifo_get(&faults->fifo, &fault)) {
-		/* No device goes under this lock. */
-		mutex_lock(&iommu->iopf_lock);
-		dev = device_rbtree_find(iommu, fault.sid);
-		if (dev)
-			iommu_uapi_report_dma_fault(dev, fault.has_pasid,
-						    fault.pasid, fault.addr,
-						    fault.write, fault.reason,
-						    fault.lost);
-		mutex_unlock(&iommu->iopf_lock);
+		pdev = pci_get_domain_bus_and_slot(faults->iommu->segment,
+						   PCI_BUS_NUM(fault.sid),
+						   fault.sid & 0xff);
+		if (!pdev)
+			continue;
+		iommu_uapi_report_dma_fault(&pdev->dev, fault.has_pasid,
+					    fault.pasid, fault.addr,
+					    fault.write, fault.reason,
+					    fault.lost);
+		pci_dev_put(pdev);
 	}
 }
 
