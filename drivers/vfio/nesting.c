@@ -1034,11 +1034,11 @@ static int vfio_nesting_do_bind(struct vfio_nesting *nesting, u32 group_id,
 	if (!vfio_nesting_can_bind(group))
 		return -ENODEV;
 
+	rc = iommu_uapi_bind_check(data, &group->allowed);
 	binding = vfio_nesting_find_binding(nesting, group, id);
 	if (binding && !iommu_uapi_bind_replaces(data))
-		return -EEXIST;
+		return rc ?: -EEXIST;
 
-	rc = iommu_uapi_bind_check(data, &group->allowed);
 	if (!rc && binding)
 		rc = iommu_uapi_replace(binding->bound, data,
 					group->requests ? nesting->faults :
