@@ -673,9 +673,11 @@ TEST_F_TIMEOUT(dma_faults, told, SLOW)
 TEST_F_TIMEOUT(dma_faults, off, SLOW)
 {
 	struct nest *n = &self->n, other;
+	struct pollfd poll_fd = { .fd = self->fd, .events = POLLIN };
+	struct iommu_uapi_dma_fault fault;
 	struct iommu_uapi_page_request req;
 	struct pgt pt;
-	__u64 page;
+	__u64 page, got;
 	int rc, fd;
 
 	rc = nest_open(&other, 1, 1, VFIO_TYPE1_NESTING_IOMMU);
@@ -686,10 +688,16 @@ TEST_F_TIMEOUT(dma_faults, off, SLOW)
 	fd = fault_fd_unlimited(other.container, 0);
 	ASSERT_LE(0, fd);
 	EXPECT_TRUE(dma_faults(&other, PASID, GUEST_VA));
-	/* What comes through here afterwards has not been overtaken. */
-	expect_fault(_metadata, n, self->fd, PASID, GUEST_VA, 0);
+	/*
+	 * What comes through here afterwards has not been overtaken. The hardware
+	 * may leave one out while it has another.
+	 */
+	do {
+		dma_read(n, PASID, GUEST_VA, &got);
+	} while (poll(&poll_fd, 1, 100) != 1);
+	while (read(self->fd, &fault, sizeof(fault)) == sizeof(fault))
+		EXPECT_EQ(n->group_id, fault.group_id);
 	EXPECT_ERR(EAGAIN, read_now(fd, &req));
-	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
 	/* The device that can't request pages has no file without them. */
 	close(self->fd);
 	EXPECT_ERR(EOPNOTSUPP, fault_fd(n->container, IOMMU_UAPI_VERSION));
@@ -697,21 +705,21 @@ TEST_F_TIMEOUT(dma_faults, off, SLOW)
 	nest_close(&other);
 }
 
-/* What finds no room is counted, and the next record tells it */
+/* What finds no room is counted, and the next record that does tells it */
 TEST_F_TIMEOUT(dma_faults, lost, SLOW)
 {
 	struct iommu_uapi_dma_fault fault[IOMMU_UAPI_MAX_DMA_FAULTS + 1];
 	struct vfio_iommu_type1_info_cap_faults counts;
 	struct nest *n = &self->n;
-	__u32 lost;
-	__u64 got;
-	int i;
+	__u64 got, lost, told = 0;
+	int i, nr = 0, len;
 
 	/* The hardware may leave some out, so as many as it takes */
 	do {
 		dma_read(n, PASID, GUEST_VA, &got);
+		usleep(500);
 		ASSERT_OK(fault_counts(n->container, &counts));
-	} while (counts.lost < 3);
+	} while (++nr < 2 * IOMMU_UAPI_MAX_DMA_FAULTS || counts.lost < 3);
 	/* None is on its way any more, once this is the same twice. */
 	do {
 		lost = counts.lost;
@@ -719,17 +727,21 @@ TEST_F_TIMEOUT(dma_faults, lost, SLOW)
 		ASSERT_OK(fault_counts(n->container, &counts));
 	} while (counts.lost != lost);
 	EXPECT_EQ(0, counts.waiting + counts.overflows + counts.timeouts);
-	ASSERT_EQ(IOMMU_UAPI_MAX_DMA_FAULTS * sizeof(fault[0]),
-		  read(self->fd, fault, sizeof(fault)));
-	for (i = 0; i < IOMMU_UAPI_MAX_DMA_FAULTS; i++) {
+	len = read(self->fd, fault, sizeof(fault));
+	ASSERT_LT(0, len);
+	nr = len / sizeof(fault[0]);
+	TH_LOG("%d wait, %llu are lost", nr, lost);
+	EXPECT_GE(IOMMU_UAPI_MAX_DMA_FAULTS, nr);
+	for (i = 0; i < nr; i++) {
 		EXPECT_EQ(IOMMU_UAPI_REQ_DMA_FAULT | IOMMU_UAPI_REQ_PASID_VAL,
 			  fault[i].flags);
 		EXPECT_EQ(GUEST_VA, fault[i].addr);
-		EXPECT_EQ(0, fault[i].lost);
+		told += fault[i].lost;
 	}
+	EXPECT_LT(told, lost);
 	EXPECT_EQ(TESTDEV_FAULT, dma_read(n, PASID, GUEST_VA, &got));
 	ASSERT_OK(read_fault(self->fd, &fault[0]));
-	EXPECT_EQ(lost, fault[0].lost);
+	EXPECT_EQ(lost, told + fault[0].lost);
 	/* Told once, and counted for good */
 	expect_fault(_metadata, n, self->fd, PASID, GUEST_VA, 1);
 	ASSERT_OK(fault_counts(n->container, &counts));
