@@ -31,6 +31,10 @@ static struct iommu_uapi_caps in_common(const struct iommu_uapi_caps *a,
 		.inv_pasid = a->inv_pasid & b->inv_pasid,
 		.pasid_bits = MIN(a->pasid_bits, b->pasid_bits),
 		.gpa_width = MIN(a->gpa_width, b->gpa_width),
+		.guest_pasid_bits = MIN(a->guest_pasid_bits, b->guest_pasid_bits),
+		.max_bindings = MIN(a->max_bindings, b->max_bindings),
+		.page_sizes = a->page_sizes & b->page_sizes,
+		.errata = a->errata | b->errata,
 	};
 }
 
@@ -72,7 +76,11 @@ int main(int argc, char **argv)
 	    !((other.features ^ n.caps.features) & IOMMU_UAPI_FEAT_PAGE_REQUEST))
 		errx(1, "the hosts don't differ in widths and page requests");
 
+	/* What a contract can be made of: one kind of PASIDs, no errata */
+	other = needs_host_pasid(&other);
+	both = needs_host_pasid(&both);
 	negotiate_init(&arg, &other, 0);
+	arg.head.nr_pasids = 1;
 	rc = negotiate(&n, &arg);
 	lack = arg.caps;
 	print("missing here", &lack);
@@ -88,6 +96,7 @@ int main(int argc, char **argv)
 		errx(1, "what is reported missing is wrong");
 
 	negotiate_init(&arg, &both, VFIO_NEGOTIATE_COMMIT);
+	arg.head.nr_pasids = 1;
 	rc = negotiate(&n, &arg);
 	if (rc)
 		errx(1, "negotiating what both have: %s", strerror(-rc));

@@ -200,8 +200,8 @@ static bool check_devices(int id, char *bdf, size_t size)
 	return nr == 1 && !foreign;
 }
 
-static struct vfio_iommu_type1_info_cap_nesting *
-find_nesting(struct vfio_iommu_type1_info *info)
+/* The container has one group, so there is at most one capability of each kind. */
+static void *find_capability(struct vfio_iommu_type1_info *info, __u16 id)
 {
 	struct vfio_info_cap_header *header;
 	__u32 next;
@@ -210,23 +210,25 @@ find_nesting(struct vfio_iommu_type1_info *info)
 		return NULL;
 	for (next = info->cap_offset; next; next = header->next) {
 		header = (void *)info + next;
-		if (header->id == VFIO_IOMMU_TYPE1_INFO_CAP_NESTING)
-			return (void *)header;
+		if (header->id == id)
+			return header;
 	}
 	return NULL;
 }
 
 static void check_caps(const struct vfio_iommu_type1_info_cap_nesting *nesting,
+		       const struct vfio_iommu_type1_info_cap_group *group,
 		       const char *bdf)
 {
 	struct iommu_uapi_caps caps = {};
 	unsigned long long ecap;
 	size_t size;
 
-	size = nesting->caps_size;
+	/* What the group can do by itself, from a kernel that tells */
+	size = group ? group->caps_size : nesting->caps_size;
 	if (size > sizeof(caps))
 		size = sizeof(caps);
-	memcpy(&caps, nesting->caps, size);
+	memcpy(&caps, group ? group->caps : nesting->caps, size);
 
 	if (caps.formats & (1ULL << IOMMU_UAPI_FORMAT_INTEL_VTD))
 		pass("page table format", "Intel VT-d");
@@ -239,8 +241,14 @@ static void check_caps(const struct vfio_iommu_type1_info_cap_nesting *nesting,
 		fail("guest page tables of four levels", "%u bits",
 		     caps.addr_width);
 	pass("guest-physical addresses", "%u bits", caps.gpa_width);
+	if (caps.page_sizes)
+		pass("page sizes", "smallest %llu KiB, largest %llu KiB",
+		     (caps.page_sizes & -caps.page_sizes) >> 10,
+		     1ULL << (63 - __builtin_clzll(caps.page_sizes)) >> 10);
 	need(caps.features & IOMMU_UAPI_FEAT_BIND_NO_PASID,
 	     "requests without PASID");
+	need(caps.formats & (1ULL << IOMMU_UAPI_FORMAT_SECOND_LEVEL),
+	     "pass-through for a guest");
 	if (caps.features & IOMMU_UAPI_FEAT_BIND_PASID) {
 		pass("requests with PASID", "%u bits", caps.pasid_bits);
 	} else {
@@ -250,6 +258,18 @@ static void check_caps(const struct vfio_iommu_type1_info_cap_nesting *nesting,
 			       ecap);
 		else
 			advice("The device has no PASID capability, or the host left it disabled.");
+	}
+	if (caps.features & IOMMU_UAPI_FEAT_GUEST_PASID) {
+		if (caps.guest_pasid_bits) {
+			pass("PASIDs that the guest picks", "%u bits",
+			     caps.guest_pasid_bits);
+		} else {
+			fail("PASIDs that the guest picks", "quota %u",
+			     nesting->pasid_quota);
+			advice("Raise the parameter pasid_quota of VFIO in /sys/module/vfio/parameters.");
+		}
+	} else {
+		fail("PASIDs that the guest picks", "%s", "");
 	}
 	if (!(caps.features & IOMMU_UAPI_FEAT_HOST_PASID)) {
 		fail("PASIDs from the host", "%s", "");
@@ -264,11 +284,22 @@ static void check_caps(const struct vfio_iommu_type1_info_cap_nesting *nesting,
 		     "invalidation of the IOTLB by PASID");
 		need(caps.inv_iotlb & (1U << IOMMU_UAPI_GRANU_ADDR),
 		     "invalidation of the IOTLB by address");
+		need(caps.features & IOMMU_UAPI_FEAT_INV_SCOPE,
+		     "invalidation by group and by guest's domain id");
 	}
+	if (caps.max_bindings)
+		pass("page tables of one IOMMU", "%u", caps.max_bindings);
+	need(caps.features & IOMMU_UAPI_FEAT_DMA_FAULT, "DMA faults are told");
 	if (!quiet && !(caps.features & IOMMU_UAPI_FEAT_RO_MAP))
 		advice("Note: guest memory can't be mapped read-only for DMA here.");
 	if (!quiet && !(caps.features & IOMMU_UAPI_FEAT_PAGE_REQUEST))
 		advice("Note: this device can't request pages (PRI) here.");
+	if (!quiet && !(caps.features & IOMMU_UAPI_FEAT_PASID_PRIV))
+		advice("Note: this device can't send privileged requests with a PASID.");
+	if (!quiet && !(caps.features & IOMMU_UAPI_FEAT_COHERENT))
+		advice("Note: the IOMMU does not snoop caches, so the guest has to flush its tables.");
+	if (!quiet && caps.errata & IOMMU_UAPI_ERRATUM_VTD_772415)
+		advice("Note: VT-d erratum 772415: the IOMMU writes to read-only pages.");
 }
 
 static void check_container(int container, int group, const char *bdf)
@@ -276,6 +307,7 @@ static void check_container(int container, int group, const char *bdf)
 	static __u64 room[512];
 	struct vfio_iommu_type1_info *info = (void *)room;
 	struct vfio_iommu_type1_info_cap_nesting *nesting = NULL;
+	struct vfio_iommu_type1_info_cap_group *caps = NULL;
 	struct vfio_group_status status = { .argsz = sizeof(status) };
 
 	if (ioctl(group, VFIO_GROUP_GET_STATUS, &status) ||
@@ -289,8 +321,12 @@ static void check_container(int container, int group, const char *bdf)
 	}
 	if (!ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1_NESTING_IOMMU)) {
 		info->argsz = sizeof(room);
-		if (!ioctl(container, VFIO_IOMMU_GET_INFO, info))
-			nesting = find_nesting(info);
+		if (!ioctl(container, VFIO_IOMMU_GET_INFO, info)) {
+			nesting = find_capability(info,
+					VFIO_IOMMU_TYPE1_INFO_CAP_NESTING);
+			caps = find_capability(info,
+					VFIO_IOMMU_TYPE1_INFO_CAP_GROUP);
+		}
 	} else if (errno == EPERM) {
 		fail("can be used", "no interrupt remapping");
 		advice("Enable interrupt remapping: intremap=on, x2APIC in the firmware's setup.");
@@ -301,7 +337,7 @@ static void check_container(int container, int group, const char *bdf)
 		advice_no_nesting(bdf);
 		return;
 	}
-	check_caps(nesting, bdf);
+	check_caps(nesting, caps, bdf);
 }
 
 static void check_group(int id)

@@ -19,6 +19,8 @@
 /* What holds every address of the guest's memory, and every PASID it will use. */
 #define GUEST_WIDTH	31
 #define PASID_BITS	8
+/* The guest picks one of those. */
+#define PASID		1
 
 /* Query: NULL, or what is missing. Needs no PASID and changes nothing. */
 static const char *query(int container, struct iommu_uapi_caps *caps)
@@ -60,16 +62,15 @@ static const char *decide(int container, __u32 version)
 	} arg = {
 		.head.argsz = sizeof(arg),
 		.head.flags = VFIO_NEGOTIATE_COMMIT,
-		.head.nr_pasids = 1,
 		.needs.version = version,
 		.needs.features = IOMMU_UAPI_FEAT_BIND_PASID |
-				  IOMMU_UAPI_FEAT_HOST_PASID |
+				  IOMMU_UAPI_FEAT_GUEST_PASID |
 				  IOMMU_UAPI_FEAT_INVALIDATE,
 		.needs.formats = 1ULL << IOMMU_UAPI_FORMAT_INTEL_VTD,
 		.needs.inv_iotlb = 1U << IOMMU_UAPI_GRANU_ADDR,
 		.needs.addr_width = 48,
 		.needs.gpa_width = GUEST_WIDTH,
-		.needs.pasid_bits = PASID_BITS,
+		.needs.guest_pasid_bits = PASID_BITS,
 	};
 
 	if (!ioctl(container, VFIO_IOMMU_NEGOTIATE, &arg))
@@ -77,27 +78,11 @@ static const char *decide(int container, __u32 version)
 	if (errno != ERANGE)
 		return "a contract";
 	/* Now it says what is missing. */
-	if (arg.needs.features || arg.needs.pasid_bits || arg.head.nr_pasids)
-		return "PASIDs that the host hands out, binding, invalidating";
+	if (arg.needs.features || arg.needs.guest_pasid_bits)
+		return "PASIDs that the guest picks, binding, invalidating";
 	if (arg.needs.formats || arg.needs.addr_width || arg.needs.gpa_width)
 		return "the page table's format or width";
 	return "invalidation by address";
-}
-
-static int pasid_request(int container, __u32 flags, __u32 first, __u32 last,
-			 __u32 *pasid)
-{
-	struct vfio_iommu_type1_pasid_request req = {
-		.argsz = sizeof(req),
-		.flags = flags,
-		.first = first,
-		.last = last,
-	};
-
-	if (ioctl(container, VFIO_IOMMU_PASID_REQUEST, &req))
-		return -1;
-	*pasid = req.pasid;
-	return 0;
 }
 
 /* Bind: @root is guest-physical, so an IOVA of the container. */
@@ -168,7 +153,7 @@ int main(int argc, char **argv)
 	struct iommu_uapi_caps caps;
 	const char *missing;
 	int container, group, id;
-	__u32 version, pasid;
+	__u32 version;
 	struct gmem mem = {};
 	struct pgt pt;
 	char path[32];
@@ -199,23 +184,18 @@ int main(int argc, char **argv)
 	pgt_init(&pt, &mem);
 	pgt_map(&pt, GUEST_VA, gmem_alloc(&mem, PGT_4K, PGT_4K), PGT_4K, PGT_RW);
 
-	if (pasid_request(container, VFIO_PASID_REQUEST_ALLOC, 1,
-			  (1U << PASID_BITS) - 1, &pasid))
-		err(1, "PASID allocation");
-	if (bind_table(container, version, id, pasid, pt.root))
+	if (bind_table(container, version, id, PASID, pt.root))
 		err(1, "VFIO_IOMMU_BIND_GPASID");
-	printf("version %u, bound to PASID %u\n", version, pasid);
+	printf("version %u, bound to PASID %u\n", version, PASID);
 
 	/* From here on, the device translates by the guest's table. */
 	pgt_unmap(&pt, GUEST_VA);
-	if (invalidate(container, version, pasid, GUEST_VA, 1))
+	if (invalidate(container, version, PASID, GUEST_VA, 1))
 		err(1, "VFIO_IOMMU_CACHE_INVALIDATE");
 
 	unbind.group_id = id;
-	unbind.pasid = pasid;
+	unbind.pasid = PASID;
 	if (ioctl(container, VFIO_IOMMU_UNBIND_GPASID, &unbind))
 		err(1, "VFIO_IOMMU_UNBIND_GPASID");
-	if (pasid_request(container, VFIO_PASID_REQUEST_FREE, pasid, pasid, &pasid))
-		err(1, "PASID free");
 	return 0;
 }

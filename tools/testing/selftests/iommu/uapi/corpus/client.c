@@ -22,6 +22,7 @@ int main(int argc, char **argv)
 	int insist = argc > 1 && !strcmp(argv[1], "insist");
 	int kernel, rc;
 	__u64 gpa, val = 0x1badb002, got = 0;
+	struct iommu_uapi_caps needs;
 	struct negotiate_arg arg;
 	struct nest n;
 	struct pgt pt;
@@ -59,8 +60,18 @@ int main(int argc, char **argv)
 	}
 
 	ksft_set_plan(9);
-	n.caps.version = n.version;
-	negotiate_init(&arg, &n.caps, VFIO_NEGOTIATE_COMMIT);
+	needs = (struct iommu_uapi_caps){
+		.version = n.version,
+		.features = IOMMU_UAPI_FEAT_BIND_PASID |
+			    IOMMU_UAPI_FEAT_HOST_PASID |
+			    IOMMU_UAPI_FEAT_INVALIDATE,
+		.formats = 1 << IOMMU_UAPI_FORMAT_INTEL_VTD,
+		.inv_iotlb = 1 << IOMMU_UAPI_GRANU_ADDR,
+		.addr_width = 48,
+		.gpa_width = n.caps.gpa_width,
+		.pasid_bits = n.caps.pasid_bits,
+	};
+	negotiate_init(&arg, &needs, VFIO_NEGOTIATE_COMMIT);
 	arg.head.nr_pasids = 1;
 	rc = negotiate(&n, &arg);
 	need(rc ? rc : nest_info(n.container, &n.caps, NULL, NULL), "contract");

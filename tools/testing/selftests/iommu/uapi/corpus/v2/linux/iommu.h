@@ -23,18 +23,22 @@ struct iommu_uapi_gpasid_bind_vtd {
 };
 
 #define IOMMU_UAPI_FORMAT_INTEL_VTD	1
+#define IOMMU_UAPI_FORMAT_SECOND_LEVEL	2
 
 struct iommu_uapi_gpasid_bind_data {
 	__u32 version;
 	__u32 format;
 #define IOMMU_UAPI_BIND_GPASID_VAL	(1 << 0)
 #define IOMMU_UAPI_BIND_PAGE_REQUEST	(1 << 1)
+#define IOMMU_UAPI_BIND_REPLACE		(1 << 2)
+#define IOMMU_UAPI_BIND_ARCHID		(1 << 3)
 	__aligned_u64 flags;
 	__aligned_u64 gpgd;
 	__aligned_u64 hpasid;
 	__aligned_u64 gpasid;
 	__u32 addr_width;
-	__u8 padding[12];
+	__u32 archid;
+	__u8 padding[8];
 	union {
 		struct iommu_uapi_gpasid_bind_vtd vtd;
 	};
@@ -44,6 +48,7 @@ struct iommu_uapi_inv_addr_info {
 #define IOMMU_UAPI_INV_ADDR_PASID	(1 << 0)
 #define IOMMU_UAPI_INV_ADDR_ARCHID	(1 << 1)
 #define IOMMU_UAPI_INV_ADDR_LEAF	(1 << 2)
+#define IOMMU_UAPI_INV_ADDR_GROUP	(1 << 3)
 	__u32 flags;
 	__u32 archid;
 	__aligned_u64 pasid;
@@ -55,6 +60,7 @@ struct iommu_uapi_inv_addr_info {
 struct iommu_uapi_inv_pasid_info {
 #define IOMMU_UAPI_INV_PASID_PASID	(1 << 0)
 #define IOMMU_UAPI_INV_PASID_ARCHID	(1 << 1)
+#define IOMMU_UAPI_INV_PASID_GROUP	(1 << 2)
 	__u32 flags;
 	__u32 archid;
 	__aligned_u64 pasid;
@@ -79,11 +85,13 @@ struct iommu_uapi_cache_invalidate_info {
 
 #define IOMMU_UAPI_MAX_GROUPS		512
 #define IOMMU_UAPI_MAX_GROUP_REQUESTS	64
+#define IOMMU_UAPI_MAX_DMA_FAULTS	256
 
 struct iommu_uapi_page_request {
 	__u32 version;
 #define IOMMU_UAPI_REQ_PASID_VAL	(1 << 0)
 #define IOMMU_UAPI_REQ_LAST		(1 << 1)
+#define IOMMU_UAPI_REQ_DMA_FAULT	(1 << 2)
 	__u32 flags;
 #define IOMMU_UAPI_PERM_READ		(1 << 0)
 #define IOMMU_UAPI_PERM_WRITE		(1 << 1)
@@ -95,6 +103,17 @@ struct iommu_uapi_page_request {
 	__u32 group_id;
 	__aligned_u64 addr;
 	__aligned_u64 cookie;
+};
+
+struct iommu_uapi_dma_fault {
+	__u32 version;
+	__u32 flags;
+	__u32 perm;
+	__u32 pasid;
+	__u32 reason;
+	__u32 group_id;
+	__aligned_u64 addr;
+	__aligned_u64 lost;
 };
 
 struct iommu_uapi_page_response {
@@ -121,6 +140,12 @@ struct iommu_uapi_caps {
 #define IOMMU_UAPI_FEAT_INVALIDATE	(1 << 3)
 #define IOMMU_UAPI_FEAT_RO_MAP		(1 << 4)
 #define IOMMU_UAPI_FEAT_PAGE_REQUEST	(1 << 5)
+#define IOMMU_UAPI_FEAT_GUEST_PASID	(1 << 6)
+#define IOMMU_UAPI_FEAT_INV_SCOPE	(1 << 7)
+#define IOMMU_UAPI_FEAT_DMA_FAULT	(1 << 8)
+#define IOMMU_UAPI_FEAT_COHERENT	(1 << 9)
+#define IOMMU_UAPI_FEAT_PASID_PRIV	(1 << 10)
+#define IOMMU_UAPI_FEAT_PASID_EXEC	(1 << 11)
 	__aligned_u64 features;
 	__aligned_u64 formats;
 	__aligned_u64 bind_flags;
@@ -131,6 +156,11 @@ struct iommu_uapi_caps {
 	__u32 pasid_bits;
 	__u32 gpa_width;
 	__u32 reserved;
+	__u32 guest_pasid_bits;
+	__u32 max_bindings;
+	__aligned_u64 page_sizes;
+#define IOMMU_UAPI_ERRATUM_VTD_772415	(1 << 0)
+	__aligned_u64 errata;
 };
 
 #endif
