@@ -4,8 +4,8 @@
  * device: what a virtual machine monitor asks and does, what the device then
  * sees, and what is left of a program that was killed.
  *
- * The story has two programs, children of this one. The first one is killed in
- * the middle of its work; the second one gets the same device after it.
+ * The story begins with a program that is killed in the middle of its work; the
+ * second one gets the same device after it. The last two are there at once.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -273,17 +273,26 @@ static const struct bit_name feature_names[] = {
 	{ IOMMU_UAPI_FEAT_INVALIDATE, "invalidate" },
 	{ IOMMU_UAPI_FEAT_RO_MAP, "read-only memory" },
 	{ IOMMU_UAPI_FEAT_PAGE_REQUEST, "page requests" },
+	{ IOMMU_UAPI_FEAT_GUEST_PASID, "PASIDs from the guest" },
+	{ IOMMU_UAPI_FEAT_INV_SCOPE, "scopes" },
+	{ IOMMU_UAPI_FEAT_DMA_FAULT, "DMA faults" },
+	{ IOMMU_UAPI_FEAT_COHERENT, "coherent" },
+	{ IOMMU_UAPI_FEAT_PASID_PRIV, "privileged" },
+	{ IOMMU_UAPI_FEAT_PASID_EXEC, "execute" },
 	{}
 };
 
 static const struct bit_name format_names[] = {
 	{ 1 << IOMMU_UAPI_FORMAT_INTEL_VTD, "Intel VT-d" },
+	{ 1 << IOMMU_UAPI_FORMAT_SECOND_LEVEL, "second level" },
 	{}
 };
 
 static const struct bit_name bind_names[] = {
 	{ IOMMU_UAPI_BIND_GPASID_VAL, "guest PASID" },
 	{ IOMMU_UAPI_BIND_PAGE_REQUEST, "page requests" },
+	{ IOMMU_UAPI_BIND_REPLACE, "replace" },
+	{ IOMMU_UAPI_BIND_ARCHID, "guest's domain id" },
 	{}
 };
 
@@ -360,8 +369,8 @@ static void vmm_print_caps(const struct vmm *vmm)
 	    names(caps->inv_iotlb, granu_names),
 	    names(caps->inv_dev_iotlb, granu_names),
 	    names(caps->inv_pasid, granu_names));
-	say("PASIDs    width %u, quota %u, in use %u", caps->pasid_bits,
-	    vmm->quota, vmm->used);
+	say("PASIDs    width %u (%u if the guest picks), quota %u, in use %u",
+	    caps->pasid_bits, caps->guest_pasid_bits, vmm->quota, vmm->used);
 }
 
 static bool vmm_start(struct vmm *vmm)
@@ -434,10 +443,16 @@ static bool make_contract(struct vmm *vmm)
 		.head.nr_pasids = 2,
 		.caps = vmm->caps,
 	};
+	struct iommu_uapi_caps needs;
 	bool ok;
 	int rc;
 
+	/* All of it but for the guest's PASIDs: these here are the host's. */
 	arg.caps.version = vmm->version;
+	arg.caps.features &= ~(__u64)IOMMU_UAPI_FEAT_GUEST_PASID;
+	arg.caps.guest_pasid_bits = 0;
+	arg.caps.errata = 0;
+	needs = arg.caps;
 	arg.caps.vtd_flags |= IOMMU_UAPI_VTD_CD;
 	rc = ioctl(vmm->container, VFIO_IOMMU_NEGOTIATE, &arg) ? errno : 0;
 	refused(rc, ERANGE, "with CD, which this host does not have");
@@ -447,8 +462,7 @@ static bool make_contract(struct vmm *vmm)
 
 	arg.head.flags = VFIO_NEGOTIATE_COMMIT;
 	arg.head.nr_pasids = 2;
-	arg.caps = vmm->caps;
-	arg.caps.version = vmm->version;
+	arg.caps = needs;
 	arg.caps.vtd_flags = 0;
 	arg.caps.pasid_bits = 16;
 	rc = ioctl(vmm->container, VFIO_IOMMU_NEGOTIATE, &arg) ? errno : 0;
@@ -531,6 +545,7 @@ static void first_program(struct vmm *vmm, int out)
 
 	step("7. What is wrong is refused, each with its errno");
 	data = bind_data(vmm);
+	data.hpasid = 0;
 	data.flags = 1ULL << 63;
 	refused(bind_table(vmm, &data), EOPNOTSUPP, "bind, unknown flag");
 	data = bind_data(vmm);
@@ -685,6 +700,105 @@ static void third_program(void)
 	      outcome(result), text);
 }
 
+static void vmm_close(struct vmm *vmm)
+{
+	close(vmm->dev.fd);
+	close(vmm->group);
+	close(vmm->container);
+}
+
+/* A guest with its own device, memory and table, and PASID 1 */
+static bool start_guest(struct vmm *vmm, int nth, char *bdf, struct gmem *mem,
+			__u64 *gpa)
+{
+	struct iommu_uapi_gpasid_bind_data data;
+
+	*vmm = (struct vmm){ .bdf = bdf, .mem = mem, .pasid = 1 };
+	if (testdev_find(bdf, nth, 1) || testdev_bind_vfio(bdf) ||
+	    gmem_init(mem, GUEST_BASE, GUEST_SIZE))
+		return check(false, "a device and memory for a guest");
+	vmm->group_id = testdev_group(bdf);
+	if (!vmm_open(vmm) || !vmm_query(vmm) || !vmm_start(vmm))
+		return false;
+	pgt_init(&vmm->pt, mem);
+	*gpa = gmem_alloc(mem, PGT_4K, PGT_4K);
+	pgt_map(&vmm->pt, GUEST_VA, *gpa, PGT_4K, PGT_RW);
+	data = bind_data(vmm);
+	return check(!bind_table(vmm, &data), "its table is bound to PASID %u",
+		     vmm->pasid);
+}
+
+/* Runs beside the other guest; goes on when told to. */
+static int second_guest(int tell, int told)
+{
+	struct gmem mem = {};
+	struct vmm vmm;
+	char bdf[16], c = 0;
+	__u64 gpa;
+
+	failures = 0;
+	if (start_guest(&vmm, 2, bdf, &mem, &gpa))
+		dma_lands(&vmm, GUEST_VA, gpa, "the second guest");
+	fflush(stdout);
+	if (write(tell, &c, 1) != 1 || read(told, &c, 1) != 1)
+		return 1;
+	dma_lands(&vmm, GUEST_VA, gpa, "still the second guest");
+	fflush(stdout);
+	return failures != 0;
+}
+
+static void first_guest(int tell, int told)
+{
+	char bdf[16], text[64] = "at a guest-physical address", c = 0;
+	struct gmem mem = {};
+	struct vmm vmm;
+	__u64 gpa;
+	int rc;
+
+	if (read(told, &c, 1) != 1 || !start_guest(&vmm, 0, bdf, &mem, &gpa))
+		return;
+	dma_lands(&vmm, GUEST_VA, gpa, "the first guest");
+
+	step("12. A guest blocks its device");
+	rc = testdev_write(&vmm.dev, TESTDEV_NO_PASID, gpa, text, sizeof(text));
+	check(rc == TESTDEV_DONE && !strcmp(gmem_ptr(&mem, gpa), text),
+	      "before, without PASID, device writes 0x%llx: %s", gpa, outcome(rc));
+	vmm.pasid = 0;
+	rc = unbind_table(&vmm);
+	check(!rc, "requests without PASID are unbound%s%s", rc ? ": " : "",
+	      rc ? errno_name(rc) : "");
+	dma_faults(&vmm, TESTDEV_NO_PASID, gpa, "now");
+	vmm.pasid = 1;
+	dma_lands(&vmm, GUEST_VA, gpa, "PASID 1 goes on");
+	fflush(stdout);
+	if (write(tell, &c, 1) != 1)
+		failures++;
+	vmm_close(&vmm);
+}
+
+static void two_guests(void)
+{
+	int down[2], up[2], status = 1;
+	pid_t pid;
+
+	step("11. Two guests, and each picks PASID 1");
+	if (pipe(down) || pipe(up)) {
+		check(false, "pipes: %s", strerror(errno));
+		return;
+	}
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		alarm(120);
+		_exit(second_guest(up[1], down[0]));
+	}
+	close(up[1]);
+	first_guest(down[1], up[0]);
+	close(down[1]);
+	waitpid(pid, &status, 0);
+	failures += status != 0;
+}
+
 static void tell_the_story(struct vmm *vmm)
 {
 	struct gmem first = {}, second = {};
@@ -727,7 +841,9 @@ static void tell_the_story(struct vmm *vmm)
 
 	vmm->mem = &second;
 	second_program(vmm, &legacy, &first);
+	vmm_close(vmm);
 	third_program();
+	two_guests();
 }
 
 /* A host that can't: told at the query, and nothing else is tried. */
