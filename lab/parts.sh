@@ -11,7 +11,7 @@ licences()
 {
 	local file bad=0
 	while read -r file; do
-		case $file in COPYING|.gitignore|*/log-allowed|*/log-never) continue ;; esac
+		case $file in COPYING|.gitignore|*/log-allowed|*/log-never|*/settings) continue ;; esac
 		[[ $file == *.patch ]] || head -n 25 "$top/$file" | grep -q SPDX-License-Identifier ||
 			{ echo "no licence line: $file"; bad=1; }
 	done < <(git -C "$top" ls-files)
@@ -300,7 +300,7 @@ on_kernel()
 	local name=$1
 	shift
 	"$lab/build" kernel "$name"
-	"$lab/run" "--$name" --timeout 900 -- "$@"
+	"$lab/run" "--$name" --timeout 3600 -- "$@"
 }
 
 bindir=$build/programs

@@ -15,9 +15,17 @@
 #define EXPECT_OK(op)		EXPECT_EQ(0, (op))
 
 /* Seconds, for a machine that is emulated and has other things to do. */
-#ifndef SLOW
-#define SLOW			180
-#endif
+#define SLOW			1800
+
+/*
+ * An emulated machine may be very slow, and its clock may run faster than the
+ * rest of it. What hangs is ended after this many seconds.
+ */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	SLOW
+
+/* Steps of a millisecond in which something happens that has to happen. */
+#define PATIENCE		(SLOW * 1000)
 
 static inline int nest_extension(void)
 {

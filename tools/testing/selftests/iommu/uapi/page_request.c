@@ -23,8 +23,6 @@
 /* A group of its own */
 #define ONE_REQUEST	(TESTDEV_PRREQ_READ | TESTDEV_PRREQ_LAST)
 
-#define SLOW		180
-
 struct requester {
 	struct nest n;
 	struct pgt pt;
@@ -67,7 +65,7 @@ static __u32 wait_result(struct nest *n)
 	__u32 result;
 	int i;
 
-	for (i = 0; i < 5000; i++) {
+	for (i = 0; i < PATIENCE; i++) {
 		result = testdev_get32(&n->td, TESTDEV_REG_RESULT);
 		if (result != TESTDEV_PENDING)
 			break;
@@ -82,7 +80,7 @@ static __u32 wait_answers(struct nest *n, __u32 nr)
 	__u32 have;
 	int i;
 
-	for (i = 0; i < 5000; i++) {
+	for (i = 0; i < PATIENCE; i++) {
 		have = testdev_get32(&n->td, TESTDEV_REG_PRRESP);
 		if (have >= nr)
 			break;
@@ -109,7 +107,7 @@ static int wait_readable(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 
-	return poll(&poll_fd, 1, 5000) == 1 && poll_fd.revents & POLLIN ?
+	return poll(&poll_fd, 1, PATIENCE) == 1 && poll_fd.revents & POLLIN ?
 		       0 : -ETIMEDOUT;
 }
 
@@ -184,7 +182,7 @@ static __u32 wait_waiting(int container, __u32 nr)
 	__u32 waiting = 0, overflows, timeouts;
 	int i;
 
-	for (i = 0; i < 5000; i++) {
+	for (i = 0; i < PATIENCE; i++) {
 		if (counts(container, &waiting, &overflows, &timeouts) ||
 		    waiting >= nr)
 			break;
@@ -232,7 +230,9 @@ FIXTURE_SETUP(page_request)
 		ASSERT_OK(pasid_alloc(n->container, 1, pasid_last(n), &r->pasid));
 		self->tag = TESTDEV_PASID(r->pasid);
 	}
-	self->fd = fault_fd(n->container, IOMMU_UAPI_VERSION);
+	/* Only tests of the time limit have one. */
+	self->fd = fault_fd_flags(n->container, VFIO_FAULT_FD_TIMEOUT,
+				  IOMMU_UAPI_VERSION, 0);
 	ASSERT_LE(0, self->fd);
 	ASSERT_OK(fcntl(self->fd, F_SETFL, O_NONBLOCK));
 	ASSERT_OK(bind_requests(n, r->pasid, r->pt.root));
@@ -256,7 +256,7 @@ TEST_F(page_request, served)
 	ASSERT_EQ(TESTDEV_PENDING,
 		  start(n, TESTDEV_CMD_ATS_READ, self->tag, 77, 0,
 			GUEST_VA + 0x123));
-	ASSERT_EQ(1, poll(&poll_fd, 1, 5000));
+	ASSERT_EQ(1, poll(&poll_fd, 1, PATIENCE));
 	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
 	EXPECT_EQ(1, waiting);
 	EXPECT_EQ(0, overflows + timeouts);
@@ -582,7 +582,8 @@ TEST_F(page_request, container_goes)
 	ASSERT_OK(xioctl(n->group, VFIO_GROUP_SET_CONTAINER, &n->container));
 	ASSERT_OK(xioctl_num(n->container, VFIO_SET_IOMMU,
 			     VFIO_TYPE1_NESTING_IOMMU));
-	self->fd = fault_fd(n->container, IOMMU_UAPI_VERSION_1);
+	self->fd = fault_fd_flags(n->container, VFIO_FAULT_FD_TIMEOUT,
+				  IOMMU_UAPI_VERSION_1, 0);
 	EXPECT_LE(0, self->fd);
 }
 
@@ -601,11 +602,11 @@ TEST_F_TIMEOUT(page_request, flood, SLOW)
 				   512, GUEST_VA));
 		total += 512;
 	}
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < PATIENCE; i++) {
 		ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
 		if (waiting + testdev_get32(&n->td, TESTDEV_REG_PRRESP) == total)
 			break;
-		usleep(100000);
+		usleep(1000);
 	}
 	EXPECT_EQ(IOMMU_UAPI_MAX_GROUPS, waiting);
 	EXPECT_EQ(total, waiting + testdev_get32(&n->td, TESTDEV_REG_PRRESP));
@@ -831,7 +832,8 @@ static int open_all(struct requester *r, __u32 *tag)
 	if (rc)
 		return rc;
 	*tag = TESTDEV_PASID(r->pasid);
-	fd = fault_fd(n->container, IOMMU_UAPI_VERSION);
+	fd = fault_fd_flags(n->container, VFIO_FAULT_FD_TIMEOUT,
+			    IOMMU_UAPI_VERSION, 0);
 	if (fd >= 0)
 		rc = bind_requests(n, r->pasid, r->pt.root);
 	return rc ? rc : fd;
@@ -989,7 +991,8 @@ TEST_F_TIMEOUT(page_request, unbind_two, SLOW)
 	ASSERT_OK(pasid_alloc(other.n.container, 1, pasid_last(&other.n),
 			      &u[1].pasid));
 	u[1].root = other.pt.root;
-	fd = fault_fd(other.n.container, IOMMU_UAPI_VERSION);
+	fd = fault_fd_flags(other.n.container, VFIO_FAULT_FD_TIMEOUT,
+			    IOMMU_UAPI_VERSION, 0);
 	ASSERT_LE(0, fd);
 	ASSERT_OK(bind_requests(&other.n, u[1].pasid, u[1].root));
 
