@@ -286,6 +286,19 @@ hosts()
 		"$lab/run" "${two[@]}" -- sh -c "$bindir/hosts $a && $bindir/vfio_nesting -t five_levels"
 }
 
+# With one more device, which has no PASIDs.
+groups()
+{
+	"$lab/run" --qemu -device --qemu pasid-testdev,addr=6,pasid-width=0 -- "$bindir/groups"
+}
+
+themes32()
+{
+	"$lab/run" --timeout 900 -- sh -c "bad=0
+		for t in states pasids scope groups promises reset; do $bindir/\${t}32 || bad=1; done
+		exit \$bad"
+}
+
 # The fixes of the series as IOMMUFD sees them, on a device that keeps translations;
 # and a page request through a container and through IOMMUFD, in one boot.
 both()
@@ -334,6 +347,13 @@ part contract "what a VMM was promised" "$lab/run" -- "$bindir/contract"
 part contract32 "the same as a 32-bit program" "$lab/run" -- "$bindir/contract32"
 part requests "page requests, from the device and back" "$lab/run" -- "$bindir/page_request" -T fail_nth -T fail_nth_thread
 part requests32 "the same as a 32-bit program" "$lab/run" -- "$bindir/page_request32" -T fail_nth -T fail_nth_thread
+part states "what requests translate by, and every way from one state to another" "$lab/run" -- "$bindir/states"
+part pasids "PASIDs that the guest picks, and those of the host" "$lab/run" -- "$bindir/pasids"
+part scope "which bindings an invalidation is for" "$lab/run" -- "$bindir/scope"
+part groups "what each group can do, and devices that differ" groups
+part promises "every contract that is made can be kept" "$lab/run" --timeout 600 -- "$bindir/promises"
+part reset "resets, time limits, DMA faults" "$lab/run" -- "$bindir/reset"
+part themes32 "the same six as 32-bit programs" themes32
 part clients "programs of each version" "$lab/run" -- sh -c "$bindir/client_v1 && $bindir/client_v2 insist"
 part hosts "two hosts, and what they have in common" hosts
 part plain "without nesting: skipped with a reason, nothing new in the log" plain
@@ -341,4 +361,5 @@ part cost "what an invalidation costs" "$lab/run" --icount -- "$bindir/cost"
 part example "the example of the documentation" "$lab/run" -- "$bindir/example"
 part caps "iommu-caps tells an operator what a host lacks" caps
 part debug "every ioctl under lockdep, every allocation failing once" \
-	on_kernel debug sh -c "$bindir/vfio_nesting && $bindir/contract && $bindir/page_request"
+	on_kernel debug sh -c "$bindir/vfio_nesting && $bindir/contract && $bindir/page_request && $bindir/states &&
+		$bindir/pasids && $bindir/scope && $bindir/reset"
