@@ -67,6 +67,30 @@ static inline int test_open(struct __test_metadata *_metadata, struct nest *n,
 	return !rc;
 }
 
+/* ---- a device without an IOMMU ---- */
+
+#define MDEV_PARENT	"/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1/create"
+#define MDEV_UUID	"8c4a1d9e-5b0f-4f7a-9d55-2f6f0a1c7e10"
+#define MDEV		"/sys/bus/mdev/devices/" MDEV_UUID
+
+/* The kernel's sample of a device that has no IOMMU; returns its group. */
+static inline int mdev_create(void)
+{
+	char path[PATH_MAX];
+	ssize_t len;
+
+	if (access(MDEV_PARENT, F_OK) &&
+	    system("modprobe mtty >/dev/null 2>&1"))
+		return -ENODEV;
+	if (access(MDEV, F_OK) && testdev_sysfs_write(MDEV_PARENT, MDEV_UUID))
+		return -ENODEV;
+	len = readlink(MDEV "/iommu_group", path, sizeof(path) - 1);
+	if (len < 0)
+		return -errno;
+	path[len] = 0;
+	return atoi(strrchr(path, '/') + 1);
+}
+
 /* ---- every allocation fails once ---- */
 
 /* @who: the directory below /proc of the thread whose allocations shall fail */
