@@ -351,7 +351,7 @@ part states "what requests translate by, and every way from one state to another
 part pasids "PASIDs that the guest picks, and those of the host" "$lab/run" -- "$bindir/pasids"
 part scope "which bindings an invalidation is for" "$lab/run" -- "$bindir/scope"
 part groups "what each group can do, and devices that differ" groups
-part promises "every contract that is made can be kept" "$lab/run" --timeout 600 -- "$bindir/promises"
+part promises "every contract that is made can be kept" "$lab/run" -- "$bindir/promises"
 part reset "resets, time limits, DMA faults" "$lab/run" -- "$bindir/reset"
 part themes32 "the same six as 32-bit programs" themes32
 part clients "programs of each version" "$lab/run" -- sh -c "$bindir/client_v1 && $bindir/client_v2 insist"

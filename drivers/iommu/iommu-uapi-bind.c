@@ -212,14 +212,18 @@ bool iommu_uapi_bind_replaces(const struct iommu_uapi_gpasid_bind_data *data)
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_bind_replaces);
 
+static bool bind_allows_privileged(const struct iommu_uapi_gpasid_bind_data *data)
+{
+	return data->format == IOMMU_UAPI_FORMAT_INTEL_VTD &&
+	       data->vtd.flags & IOMMU_UAPI_VTD_SRE;
+}
+
 static void binding_set(struct iommu_uapi_binding *binding,
 			const struct iommu_uapi_gpasid_bind_data *data)
 {
 	binding->format = data->format;
 	WRITE_ONCE(binding->addr_width, data->addr_width);
-	WRITE_ONCE(binding->privileged,
-		   data->format == IOMMU_UAPI_FORMAT_INTEL_VTD &&
-		   data->vtd.flags & IOMMU_UAPI_VTD_SRE);
+	WRITE_ONCE(binding->privileged, bind_allows_privileged(data));
 	binding->has_archid = data->flags & IOMMU_UAPI_BIND_ARCHID;
 	binding->archid = data->archid;
 }
@@ -333,6 +337,7 @@ int iommu_uapi_replace(struct iommu_uapi_binding *binding,
 	const struct iommu_uapi_ops *ops = dev_uapi_ops(binding->dev);
 	bool requests = data->flags & IOMMU_UAPI_BIND_PAGE_REQUEST;
 	struct iommu_domain *nested = binding->handle.domain;
+	bool old_privileged = binding->privileged;
 	u32 old_width = binding->addr_width;
 	int ret;
 
@@ -341,9 +346,12 @@ int iommu_uapi_replace(struct iommu_uapi_binding *binding,
 
 	/* Page requests for either table are good until only one is left. */
 	WRITE_ONCE(binding->addr_width, max(old_width, data->addr_width));
+	WRITE_ONCE(binding->privileged,
+		   old_privileged || bind_allows_privileged(data));
 	ret = ops->replace(binding->dev, binding->pasid, nested, data);
 	if (ret) {
 		WRITE_ONCE(binding->addr_width, old_width);
+		WRITE_ONCE(binding->privileged, old_privileged);
 		return ret;
 	}
 
