@@ -294,7 +294,7 @@ groups()
 
 themes32()
 {
-	"$lab/run" --timeout 900 -- sh -c "bad=0
+	"$lab/run" --qemu -device --qemu pasid-testdev,addr=6,pasid-width=0 -- sh -c "bad=0
 		for t in states pasids scope groups promises reset; do $bindir/\${t}32 || bad=1; done
 		exit \$bad"
 }

@@ -116,9 +116,11 @@ static int bind_check_vtd(const struct iommu_uapi_gpasid_bind_data *data,
 /* There is no table, and all of the second level is present. */
 static int bind_check_second_level(const struct iommu_uapi_gpasid_bind_data *data)
 {
+	const void *rest = &data->vtd, *end = data + 1;
+
 	if (data->gpgd || data->addr_width ||
 	    data->flags & IOMMU_UAPI_BIND_PAGE_REQUEST ||
-	    memchr_inv(&data->vtd, 0, sizeof(data->vtd)))
+	    memchr_inv(rest, 0, end - rest))
 		return -EINVAL;
 	return 0;
 }

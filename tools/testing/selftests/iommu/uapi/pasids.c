@@ -555,4 +555,45 @@ TEST_F_TIMEOUT(pasids, kill, SLOW)
 	}
 }
 
+/* R32: setting numbers aside is all or nothing, whatever can't be allocated */
+TEST_F_TIMEOUT(pasids, fail_nth, SLOW)
+{
+	int fd = fail_nth_open("thread-self");
+	int nth, rc = -1, left, failed = 0;
+	struct iommu_uapi_caps needs;
+	struct negotiate_arg arg;
+	__u32 pasid;
+	struct nest n;
+
+	if (fd < 0)
+		SKIP(return, "the kernel can't inject faults");
+	for (nth = 1; nth < 400 && rc; nth++) {
+		if (!test_open(_metadata, &n, 2, 1, VFIO_TYPE1_NESTING_IOMMU))
+			return;
+		needs = needs_host_pasid(&n.caps);
+		needs.pasid_bits = 4;
+		negotiate_init(&arg, &needs, VFIO_NEGOTIATE_COMMIT);
+		arg.head.nr_pasids = 14;
+		ASSERT_OK(fail_nth_arm(fd, nth));
+		rc = negotiate(&n, &arg);
+		left = fail_nth_left(fd);
+		if (rc) {
+			failed++;
+			EXPECT_TRUE(rc == -ENOMEM || rc == -EFAULT);
+			EXPECT_EQ(0, nest_used(n.container));
+			/* None of them is left in the host: all can be had. */
+			arg.caps = needs;
+			arg.head.nr_pasids = 14;
+			EXPECT_OK(negotiate(&n, &arg));
+		}
+		EXPECT_OK(pasid_alloc(n.container, 1, 15, &pasid));
+		nest_close(&n);
+		if (left)
+			break;
+	}
+	EXPECT_OK(rc);
+	EXPECT_LT(0, failed);
+	close(fd);
+}
+
 TEST_HARNESS_MAIN

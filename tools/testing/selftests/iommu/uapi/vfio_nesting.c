@@ -2274,14 +2274,18 @@ TEST_F_TIMEOUT(nesting, fail_nth, SLOW)
 	int call, nth, rc, left, used, failed;
 	struct iommu_uapi_caps needs = needs_host_pasid(&n->caps);
 	struct negotiate_arg ask;
+	struct bind_arg arg;
 	__u32 pasid;
 
 	if (fd < 0)
 		SKIP(return, "the kernel can't inject faults");
 	/* Where a bind that does not begin leaves it, and one that fails too */
 	ASSERT_OK(unbind(n, 0));
-	for (call = 0; call < 7; call++) {
+	for (call = 0; call < 9; call++) {
 		failed = 0;
+		/* Unbound by call 3 */
+		if (call == 7)
+			ASSERT_OK(bind_table(n, self->pasid, self->pt.root));
 		for (nth = 1; nth < 400; nth++) {
 			ASSERT_OK(fail_nth_arm(fd, nth));
 			pasid = 0;
@@ -2305,6 +2309,15 @@ TEST_F_TIMEOUT(nesting, fail_nth, SLOW)
 			case 5:
 				rc = nest_info(n->container, NULL, NULL, NULL);
 				break;
+			case 6:
+				/* Not allocated, in another page of the table */
+				rc = bind_table(n, 700, self->pt.root);
+				break;
+			case 7:
+				bind_init(&arg, n, self->pasid, self->pt.root);
+				arg.data.flags = IOMMU_UAPI_BIND_REPLACE;
+				rc = do_bind(n, &arg);
+				break;
 			default:
 				negotiate_init(&ask, &needs, 0);
 				ask.head.nr_pasids = 1;
@@ -2321,6 +2334,8 @@ TEST_F_TIMEOUT(nesting, fail_nth, SLOW)
 					unbind(n, self->pasid);
 				if (call == 4)
 					unbind(n, 0);
+				if (call == 6)
+					unbind(n, 700);
 				if (call == 3)
 					bind_table(n, self->pasid,
 						   self->pt.root);
@@ -2340,11 +2355,19 @@ TEST_F_TIMEOUT(nesting, fail_nth, SLOW)
 						self->page[0]));
 			} else if (call == 4) {
 				EXPECT_ERR(ENOENT, unbind(n, 0));
+			} else if (call == 6) {
+				EXPECT_ERR(ENOENT, unbind(n, 700));
+				EXPECT_TRUE(blocked(n, 700, GUEST_VA));
+			} else if (call == 7) {
+				/* It allocates nothing: it could not be read. */
+				EXPECT_EQ(-EFAULT, rc);
+				EXPECT_OK(works(n, self->pasid, GUEST_VA,
+						self->page[0]));
 			}
 		}
 		TH_LOG("call %d: %d steps, %d failed", call, nth - 1, failed);
 		/* These allocate, so a sweep without a failure tested nothing. */
-		if (call == 0 || call == 1 || call == 4 || call == 5)
+		if (call == 0 || call == 1 || call == 4 || call == 5 || call == 6)
 			EXPECT_LT(0, failed);
 		EXPECT_EQ(0, rc);
 		if (call == 0)
@@ -2353,6 +2376,8 @@ TEST_F_TIMEOUT(nesting, fail_nth, SLOW)
 			EXPECT_OK(unbind(n, 0));
 		if (call == 4)
 			expect_clean(_metadata, self);
+		if (call == 6)
+			EXPECT_OK(unbind(n, 700));
 	}
 	close(fd);
 }
