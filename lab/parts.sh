@@ -347,7 +347,7 @@ part contract "what a VMM was promised" "$lab/run" -- "$bindir/contract"
 part contract32 "the same as a 32-bit program" "$lab/run" -- "$bindir/contract32"
 part requests "page requests, from the device and back" "$lab/run" -- "$bindir/page_request" -T fail_nth -T fail_nth_thread
 part requests32 "the same as a 32-bit program" "$lab/run" -- "$bindir/page_request32" -T fail_nth -T fail_nth_thread
-part states "what requests translate by, and every way from one state to another" "$lab/run" -- "$bindir/states"
+part states "what requests translate by, and every way from one state to another" "$lab/run" -- "$bindir/states" -T fail_nth
 part pasids "PASIDs that the guest picks, and those of the host" "$lab/run" -- "$bindir/pasids"
 part scope "which bindings an invalidation is for" "$lab/run" -- "$bindir/scope"
 part groups "what each group can do, and devices that differ" groups

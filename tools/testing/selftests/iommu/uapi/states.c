@@ -740,6 +740,39 @@ TEST_F_TIMEOUT(states, replace_drops_all, SLOW)
 	}
 }
 
+/* R32: whichever step of a replace fails, requests are blocked, or it never began */
+TEST_F_TIMEOUT(states, fail_nth, SLOW)
+{
+	int fd = fail_nth_open("thread-self"), nth, rc, left, failed;
+	struct nest *n = &self->n;
+	__u32 pasid = variant->pasid;
+	enum state to;
+
+	if (fd < 0)
+		SKIP(return, "the kernel can't inject faults");
+	for (to = SECOND_LEVEL; to <= TABLE_1; to += 2) {
+		failed = 0;
+		for (nth = 1; nth < 400; nth++) {
+			unbind(n, pasid);
+			ASSERT_OK(go(self, n, pasid, TABLE_0, 0));
+			ASSERT_OK(fail_nth_arm(fd, nth));
+			rc = go(self, n, pasid, to, IOMMU_UAPI_BIND_REPLACE);
+			left = fail_nth_left(fd);
+			EXPECT_STATE(!rc ? to : rc == -EFAULT ? TABLE_0 :
+				     BLOCKED, pasid);
+			if (left)
+				break;
+			failed += !!rc;
+			EXPECT_TRUE(!rc || rc == -ENOMEM || rc == -EFAULT ||
+				    rc == -ENOSPC)
+				TH_LOG("to %d, step %d: %d", to, nth, rc);
+		}
+		TH_LOG("to %d: %d steps, %d failed", to, nth - 1, failed);
+		EXPECT_EQ(0, rc);
+	}
+	close(fd);
+}
+
 /* ---- page requests that wait across a replace ---- */
 
 FIXTURE(waits)
