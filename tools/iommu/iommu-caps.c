@@ -264,9 +264,9 @@ static void check_caps(const struct vfio_iommu_type1_info_cap_nesting *nesting,
 			pass("PASIDs that the guest picks", "%u bits",
 			     caps.guest_pasid_bits);
 		} else {
+			/* What to do about it is told below. */
 			fail("PASIDs that the guest picks", "quota %u",
 			     nesting->pasid_quota);
-			advice("Raise the parameter pasid_quota of VFIO in /sys/module/vfio/parameters.");
 		}
 	} else {
 		fail("PASIDs that the guest picks", "%s", "");
@@ -297,7 +297,7 @@ static void check_caps(const struct vfio_iommu_type1_info_cap_nesting *nesting,
 	if (!quiet && !(caps.features & IOMMU_UAPI_FEAT_PASID_PRIV))
 		advice("Note: this device can't send privileged requests with a PASID.");
 	if (!quiet && !(caps.features & IOMMU_UAPI_FEAT_COHERENT))
-		advice("Note: the IOMMU does not snoop caches, so the guest has to flush its tables.");
+		advice("Note: the IOMMU does not snoop caches: the guest must flush its tables.");
 	if (!quiet && caps.errata & IOMMU_UAPI_ERRATUM_VTD_772415)
 		advice("Note: VT-d erratum 772415: the IOMMU writes to read-only pages.");
 }
@@ -323,9 +323,9 @@ static void check_container(int container, int group, const char *bdf)
 		info->argsz = sizeof(room);
 		if (!ioctl(container, VFIO_IOMMU_GET_INFO, info)) {
 			nesting = find_capability(info,
-					VFIO_IOMMU_TYPE1_INFO_CAP_NESTING);
+						  VFIO_IOMMU_TYPE1_INFO_CAP_NESTING);
 			caps = find_capability(info,
-					VFIO_IOMMU_TYPE1_INFO_CAP_GROUP);
+					       VFIO_IOMMU_TYPE1_INFO_CAP_GROUP);
 		}
 	} else if (errno == EPERM) {
 		fail("can be used", "no interrupt remapping");

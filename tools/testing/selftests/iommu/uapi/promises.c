@@ -63,14 +63,15 @@ FIXTURE_TEARDOWN(promises)
 /* The same answer for asking and committing, and nothing is fixed by it */
 #define EXPECT_RULE(err, base, nr, change) do {				\
 	struct iommu_uapi_caps c = base;				\
+	const int want = err;						\
 	__u32 nr_pasids = nr;						\
 	change;								\
-	EXPECT_ERR(err, ask(&self->n, &c, nr_pasids, 0))		\
+	EXPECT_ERR(want, ask(&self->n, &c, nr_pasids, 0))		\
 		TH_LOG("asked: %s", #change);				\
-	EXPECT_ERR(err, ask(&self->n, &c, nr_pasids,			\
+	EXPECT_ERR(want, ask(&self->n, &c, nr_pasids,			\
 			    VFIO_NEGOTIATE_COMMIT))			\
 		TH_LOG("committed: %s", #change);			\
-	EXPECT_ERR(err, ask(&self->n, &c, nr_pasids,			\
+	EXPECT_ERR(want, ask(&self->n, &c, nr_pasids,			\
 			    VFIO_NEGOTIATE_DEVICES_DIFFER))		\
 		TH_LOG("devices differ: %s", #change);			\
 	EXPECT_TRUE(is_free(&self->n));					\
@@ -335,18 +336,21 @@ struct trial {
 	struct pgt pt;
 	__u64 page;
 	__u64 wide_root;
+	int rc;
 	const char *what;
 	__u64 arg;
 };
 
-#define TRY(t, op, name, detail) do {	\
-	int _rc = (op);			\
-					\
-	(t)->what = name;		\
-	(t)->arg = detail;		\
-	if (_rc < 0)			\
-		return _rc;		\
-} while (0)
+/* Whether that failed. The first failure is remembered, with what it was for. */
+static int failed(struct trial *t, int rc, const char *what, __u64 arg)
+{
+	if (rc >= 0)
+		return 0;
+	t->rc = rc;
+	t->what = what;
+	t->arg = arg;
+	return 1;
+}
 
 static int try_invalidate(struct trial *t, __u32 pasid, __u8 cache, __u32 granus)
 {
@@ -378,7 +382,8 @@ static int try_invalidate(struct trial *t, __u32 pasid, __u8 cache, __u32 granus
 				}
 			}
 			e->cache = cache;
-			TRY(t, do_inv(t->n, &arg), "invalidate", g << 8 | cache);
+			if (failed(t, do_inv(t->n, &arg), "invalidate", g << 8 | cache))
+				return t->rc;
 		}
 	}
 	return 0;
@@ -387,7 +392,8 @@ static int try_invalidate(struct trial *t, __u32 pasid, __u8 cache, __u32 granus
 /* DMA of a binding, as far as the memory lies where the contract allows it */
 static int try_dma(struct trial *t, __u32 pasid, __u64 addr)
 {
-	TRY(t, dma_works(t->n, pasid, addr, t->page) ? -EIO : 0, "DMA", pasid);
+	if (failed(t, dma_works(t->n, pasid, addr, t->page) ? -EIO : 0, "DMA", pasid))
+		return t->rc;
 	return 0;
 }
 
@@ -399,37 +405,49 @@ static int try_bind(struct trial *t, __u32 pasid)
 	int i, width;
 
 	if (c->formats & 1ULL << IOMMU_UAPI_FORMAT_SECOND_LEVEL) {
-		TRY(t, bind_second_level(t->n, pasid, 0), "second level", pasid);
-		TRY(t, try_dma(t, pasid, t->page), t->what, t->arg);
+		if (failed(t, bind_second_level(t->n, pasid, 0), "second level", pasid))
+			return t->rc;
+		if (try_dma(t, pasid, t->page))
+			return t->rc;
 		if (!(c->formats & 1ULL << IOMMU_UAPI_FORMAT_INTEL_VTD))
 			return 0;
-		TRY(t, unbind(t->n, pasid), "unbind", pasid);
+		if (failed(t, unbind(t->n, pasid), "unbind", pasid))
+			return t->rc;
 	}
 	for (width = 48; width <= (int)c->addr_width; width += 9) {
 		bind_init(&arg, t->n, pasid, width == 48 ? t->pt.root :
 							   t->wide_root);
 		arg.data.addr_width = width;
-		TRY(t, do_bind(t->n, &arg), "table of that width", width);
-		TRY(t, try_dma(t, pasid, GUEST_VA), t->what, t->arg);
-		TRY(t, unbind(t->n, pasid), "unbind", pasid);
+		if (failed(t, do_bind(t->n, &arg), "table of that width", width))
+			return t->rc;
+		if (try_dma(t, pasid, GUEST_VA))
+			return t->rc;
+		if (failed(t, unbind(t->n, pasid), "unbind", pasid))
+			return t->rc;
 	}
 	for (i = 0; i < 64; i++) {
 		if (c->bind_flags & 1ULL << i) {
 			bind_init(&arg, t->n, pasid, t->pt.root);
 			arg.data.flags = 1ULL << i;
-			TRY(t, do_bind(t->n, &arg), "bind flag", i);
-			TRY(t, try_dma(t, pasid, GUEST_VA), t->what, t->arg);
-			TRY(t, unbind(t->n, pasid), "unbind", pasid);
+			if (failed(t, do_bind(t->n, &arg), "bind flag", i))
+				return t->rc;
+			if (try_dma(t, pasid, GUEST_VA))
+				return t->rc;
+			if (failed(t, unbind(t->n, pasid), "unbind", pasid))
+				return t->rc;
 		}
 		if (c->vtd_flags & 1ULL << i) {
 			bind_init(&arg, t->n, pasid, t->pt.root);
 			arg.data.vtd.flags = 1ULL << i;
-			TRY(t, do_bind(t->n, &arg), "VT-d flag", i);
-			TRY(t, unbind(t->n, pasid), "unbind", pasid);
+			if (failed(t, do_bind(t->n, &arg), "VT-d flag", i))
+				return t->rc;
+			if (failed(t, unbind(t->n, pasid), "unbind", pasid))
+				return t->rc;
 		}
 	}
 	bind_init(&arg, t->n, pasid, t->pt.root);
-	TRY(t, do_bind(t->n, &arg), "bind", pasid);
+	if (failed(t, do_bind(t->n, &arg), "bind", pasid))
+		return t->rc;
 	return 0;
 }
 
@@ -441,11 +459,15 @@ static int try_requests(struct trial *t, int fd, __u32 pasid)
 	unbind(t->n, pasid);
 	bind_init(&arg, t->n, pasid, t->pt.root);
 	arg.data.flags = IOMMU_UAPI_BIND_PAGE_REQUEST;
-	TRY(t, do_bind(t->n, &arg), "bind for page requests", pasid);
-	TRY(t, request_at(t->n, pasid_tag(pasid), 1, GUEST_VA + PGT_4K) ? -EIO : 0,
-	    "page request", pasid);
-	TRY(t, read_one(fd, &req), "read", pasid);
-	TRY(t, respond(fd, &req, IOMMU_UAPI_RESP_SUCCESS), "response", pasid);
+	if (failed(t, do_bind(t->n, &arg), "bind for page requests", pasid))
+		return t->rc;
+	if (failed(t, request_at(t->n, pasid_tag(pasid), 1, GUEST_VA + PGT_4K) ?
+		   -EIO : 0, "page request", pasid))
+		return t->rc;
+	if (failed(t, read_one(fd, &req), "read", pasid))
+		return t->rc;
+	if (failed(t, respond(fd, &req, IOMMU_UAPI_RESP_SUCCESS), "response", pasid))
+		return t->rc;
 	return 0;
 }
 
@@ -459,11 +481,14 @@ static int keep(struct trial *t, __u32 nr_pasids)
 	__u64 *top;
 
 	/* From 0: both tables lie below what is the least for @gpa_width. */
-	TRY(t, guest_memory(n, 0), "memory", 0);
+	if (failed(t, guest_memory(n, 0), "memory", 0))
+		return t->rc;
 	t->wide_root = gmem_alloc(&n->mem, PGT_4K, PGT_4K);
-	TRY(t, pgt_init(&t->pt, &n->mem), "table", 0);
+	if (failed(t, pgt_init(&t->pt, &n->mem), "table", 0))
+		return t->rc;
 	t->page = gmem_alloc(&n->mem, PGT_4K, PGT_4K);
-	TRY(t, pgt_map(&t->pt, GUEST_VA, t->page, PGT_4K, PGT_RW), "table", 1);
+	if (failed(t, pgt_map(&t->pt, GUEST_VA, t->page, PGT_4K, PGT_RW), "table", 1))
+		return t->rc;
 	top = gmem_ptr(&n->mem, t->wide_root);
 	top[0] = t->pt.root | PGT_RW;
 
@@ -472,10 +497,11 @@ static int keep(struct trial *t, __u32 nr_pasids)
 		fd = fault_fd_unlimited(n->container, c->features &
 					IOMMU_UAPI_FEAT_DMA_FAULT ?
 					VFIO_FAULT_FD_DMA_FAULTS : 0);
-		TRY(t, fd, "file", 0);
+		if (failed(t, fd, "file", 0))
+			return t->rc;
 	}
-	if (c->features & IOMMU_UAPI_FEAT_BIND_NO_PASID)
-		TRY(t, try_bind(t, 0), t->what, t->arg);
+	if (c->features & IOMMU_UAPI_FEAT_BIND_NO_PASID && try_bind(t, 0))
+		return t->rc;
 	if (c->features & IOMMU_UAPI_FEAT_BIND_PASID) {
 		if (c->features & IOMMU_UAPI_FEAT_GUEST_PASID)
 			nr = (1u << c->guest_pasid_bits) - 1;
@@ -484,24 +510,29 @@ static int keep(struct trial *t, __u32 nr_pasids)
 		for (i = 0; i < nr && i < MANY; i++) {
 			/* The largest ones, which are the last to be thought of */
 			pasid = (1u << c->guest_pasid_bits) - 1 - i;
-			if (c->features & IOMMU_UAPI_FEAT_HOST_PASID)
-				TRY(t, pasid_alloc(n->container, 1,
-						   (1u << c->pasid_bits) - 1,
-						   &pasid), "allocation", i);
+			if (c->features & IOMMU_UAPI_FEAT_HOST_PASID &&
+			    failed(t, pasid_alloc(n->container, 1,
+						  (1u << c->pasid_bits) - 1,
+						  &pasid), "allocation", i))
+				return t->rc;
 			if (!i)
 				first = pasid;
-			TRY(t, try_bind(t, pasid), t->what, t->arg);
+			if (try_bind(t, pasid))
+				return t->rc;
 		}
 	}
 	if (c->features & IOMMU_UAPI_FEAT_INVALIDATE &&
 	    (first || c->features & IOMMU_UAPI_FEAT_BIND_NO_PASID)) {
-		TRY(t, try_invalidate(t, first, IOMMU_UAPI_CACHE_IOTLB,
-				      c->inv_iotlb), t->what, t->arg);
-		TRY(t, try_invalidate(t, first, IOMMU_UAPI_CACHE_DEV_IOTLB,
-				      c->inv_dev_iotlb), t->what, t->arg);
+		if (try_invalidate(t, first, IOMMU_UAPI_CACHE_IOTLB,
+				   c->inv_iotlb))
+			return t->rc;
+		if (try_invalidate(t, first, IOMMU_UAPI_CACHE_DEV_IOTLB,
+				   c->inv_dev_iotlb))
+			return t->rc;
 	}
-	if (c->features & IOMMU_UAPI_FEAT_PAGE_REQUEST)
-		TRY(t, try_requests(t, fd, first), t->what, t->arg);
+	if (c->features & IOMMU_UAPI_FEAT_PAGE_REQUEST &&
+	    try_requests(t, fd, first))
+		return t->rc;
 	if (fd >= 0)
 		close(fd);
 	return 0;
@@ -542,7 +573,7 @@ TEST_F_TIMEOUT(promises, kept, 2 * SLOW)
 			ASSERT_OK(nest_info(n->container, &now, NULL, NULL));
 			EXPECT_EQ(0, memcmp(&c, &now, sizeof(c)));
 			EXPECT_OK(keep(&t, nr_pasids))
-				TH_LOG("contract %u: %s (0x%llx): features 0x%llx, formats 0x%llx, flags 0x%llx",
+				TH_LOG("contract %u: %s (0x%llx): 0x%llx, 0x%llx, 0x%llx",
 				       i, t.what, t.arg, c.features, c.formats,
 				       c.bind_flags);
 			munmap(n->mem.base, n->mem.size);

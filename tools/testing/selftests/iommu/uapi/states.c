@@ -115,8 +115,10 @@ static int state_of(struct _test_data_states *self, struct nest *n, __u32 pasid)
 	if (rd == TESTDEV_DONE)
 		state = got - 0x100;
 	for (i = 0; i < 3; i++) {
-		if ((mem_get(gmem_ptr(&n->mem, self->page[i] + 8)) == seed) !=
-		    (i == state))
+		int written = mem_get(gmem_ptr(&n->mem, self->page[i] + 8)) == seed;
+		int meant = i == state;
+
+		if (written != meant)
 			return -EBADMSG;
 	}
 	return state;
@@ -622,7 +624,7 @@ struct load {
 	atomic_uint seq;
 	/* The two values that may be read, and the one after the replace */
 	__u64 either[2];
-	_Atomic __u64 settled;
+	atomic_ullong settled;
 	atomic_uint reads;
 	atomic_uint while_settled;
 	atomic_int stop;
@@ -640,11 +642,11 @@ static void *hammer(void *data)
 	while (!l->stop) {
 		before = l->seq;
 		want = l->settled;
-		if (dma_read(l->n, l->pasid, l->addr, &got))
+		if (dma_read(l->n, l->pasid, l->addr, &got)) {
 			l->faults++;
-		else if (got != l->either[0] && got != l->either[1])
+		} else if (got != l->either[0] && got != l->either[1]) {
 			l->wrong++;
-		else if (!(before & 1) && l->seq == before) {
+		} else if (!(before & 1) && l->seq == before) {
 			l->stale += got != want;
 			l->while_settled++;
 		}
