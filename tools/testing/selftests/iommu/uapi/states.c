@@ -473,6 +473,18 @@ TEST_F_TIMEOUT(states, failed, SLOW)
 		/* A good one is as good as ever. */
 		EXPECT_OK(go(self, n, pasid, TABLE_0, 0));
 		EXPECT_STATE(TABLE_0, pasid);
+
+		/* Not to take its place, a bad one is told so and changes nothing. */
+		bind_init(&arg, n, pasid, self->pt[1].root);
+		bad->change(&arg, &n->caps);
+		err = arg.data.flags & ~n->caps.bind_flags ? EOPNOTSUPP :
+							     bad->err;
+		/* The lack of a file is not in the argument. */
+		if (bad->change == bad_request && err == EINVAL)
+			err = EEXIST;
+		EXPECT_ERR(err, do_bind(n, &arg))
+			TH_LOG("%s", bad->what);
+		EXPECT_STATE(TABLE_0, pasid);
 	}
 }
 
