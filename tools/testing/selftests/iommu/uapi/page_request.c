@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 
 #include "harness.h"
@@ -509,8 +510,10 @@ TEST_F(page_request, not_asked)
 	ASSERT_EQ(0, request(n, self->tag, 3));
 	ASSERT_EQ(0, request(n, self->tag, 4));
 	EXPECT_EQ(2, wait_answers(n, 2));
-	usleep(100000);
-	EXPECT_EQ(2, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	/* Any further answer to these would come before this one's. */
+	ASSERT_EQ(0, request(n, self->tag, 5));
+	EXPECT_EQ(3, wait_answers(n, 3));
+	EXPECT_EQ(5, answer(n, 2, TESTDEV_REG_PRGRP) & 0xffff);
 	EXPECT_EQ(CODE_INVALID, answer(n, 0, TESTDEV_REG_PRCODE));
 	EXPECT_EQ(CODE_INVALID, answer(n, 1, TESTDEV_REG_PRCODE));
 	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
@@ -881,15 +884,39 @@ TEST(page_request_kill)
 	}
 }
 
+/* An event for when the kernel wants the device back; or -1 */
+static int unplug_event(int device)
+{
+	struct {
+		struct vfio_irq_set set;
+		__s32 fd;
+	} irq = {
+		.set = {
+			.argsz = sizeof(irq),
+			.flags = VFIO_IRQ_SET_DATA_EVENTFD |
+				 VFIO_IRQ_SET_ACTION_TRIGGER,
+			.index = VFIO_PCI_REQ_IRQ_INDEX,
+			.count = 1,
+		},
+		.fd = eventfd(0, 0),
+	};
+
+	return irq.fd < 0 || xioctl(device, VFIO_DEVICE_SET_IRQS, &irq) ?
+		       -1 : irq.fd;
+}
+
 /* The device is taken away with requests in flight */
 TEST_F_TIMEOUT(page_request, unplug, SLOW)
 {
 	struct nest *n = &self->r.n;
 	char path[PATH_MAX];
 	struct iommu_uapi_page_request req;
+	int status, asked;
+	__u64 times;
 	pid_t pid;
-	int status;
 
+	asked = unplug_event(n->td.fd);
+	ASSERT_LE(0, asked);
 	ASSERT_EQ(0, request(n, self->tag, 1));
 	ASSERT_EQ(0, request(n, self->tag, 2));
 	ASSERT_OK(read_one(self->fd, &req));
@@ -902,9 +929,10 @@ TEST_F_TIMEOUT(page_request, unplug, SLOW)
 		close(n->container);
 		_exit(testdev_sysfs_write(path, "1") ? 1 : 0);
 	}
-	/* It waits for us. */
-	usleep(300000);
+	/* It asks for the device, and waits. */
+	ASSERT_EQ(sizeof(times), read(asked, &times, sizeof(times)));
 	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
+	close(asked);
 	close(n->td.fd);
 	close(n->group);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
