@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <linux/iommu.h>
@@ -638,14 +639,18 @@ static void second_program(struct vmm *vmm, const struct legacy *legacy,
 /* Another device, one that asks for the pages that it lacks. */
 static void third_program(void)
 {
-	struct vfio_iommu_type1_fault_fd faults = { .argsz = sizeof(faults) };
+	/* Answered however long it takes: no time limit */
+	struct vfio_iommu_type1_fault_fd faults = {
+		.argsz = sizeof(faults),
+		.flags = VFIO_FAULT_FD_TIMEOUT,
+	};
 	struct iommu_uapi_gpasid_bind_data data;
 	struct iommu_uapi_page_response resp;
 	struct iommu_uapi_page_request req;
 	char bdf[16], text[32] = "";
 	struct gmem mem = {};
 	struct vmm vmm = { .bdf = bdf, .mem = &mem };
-	int fd, i, rc;
+	int fd, rc;
 	__u32 result;
 	__u64 gpa;
 
@@ -690,7 +695,7 @@ static void third_program(void)
 	};
 	check(write(fd, &resp, sizeof(resp)) == sizeof(resp),
 	      "the guest maps it, and answers");
-	for (i = 0; i < 5000 && result == TESTDEV_PENDING; i++) {
+	while (result == TESTDEV_PENDING) {
 		usleep(1000);
 		result = testdev_get32(&vmm.dev, TESTDEV_REG_RESULT);
 	}
@@ -789,7 +794,7 @@ static void two_guests(void)
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		alarm(120);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		_exit(second_guest(up[1], down[0]));
 	}
 	close(up[1]);
@@ -820,7 +825,7 @@ static void tell_the_story(struct vmm *vmm)
 	}
 	if (!pid) {
 		/* Not to outlive an interrupted demo. */
-		alarm(120);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		vmm->mem = &first;
 		first_program(vmm, fds[1]);
 	}

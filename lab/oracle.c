@@ -15,6 +15,10 @@
 #include "pgtable.h"
 #include "testdev.h"
 
+/* Seconds, however busy the machine is that emulates this one */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	1800
+
 #define GPA		0x40000000ULL
 #define MEM_SIZE	(32UL << 20)
 /* Separate memory, which can be unmapped alone. */
