@@ -34,6 +34,7 @@ static int inv_get_scope(bool by_archid, bool by_group, u32 archid,
 {
 	scope->by = IOMMU_UAPI_INV_ALL;
 	scope->id = archid;
+	scope->wide = false;
 	if (!by_archid && !by_group)
 		return archid ? -EINVAL : 0;
 	if (!(caps->features & IOMMU_UAPI_FEAT_INV_SCOPE))
@@ -80,6 +81,8 @@ static int inv_check_addr(const struct iommu_uapi_inv_addr_info *addr,
 	    (addr->addr ^ last) >> 63)
 		return -EINVAL;
 	scope->pasid = addr->pasid;
+	scope->wide = !addr_canonical(addr->addr, TABLE_MIN_WIDTH) ||
+		      !addr_canonical(last, TABLE_MIN_WIDTH);
 	return 0;
 }
 

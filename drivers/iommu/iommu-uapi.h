@@ -19,6 +19,8 @@
 #define PASID_MAX_BITS		20
 /* Guest tables are walked in pages of this size. */
 #define TABLE_PAGE_SIZE		SZ_4K
+/* Bits of address that any guest table translates. */
+#define TABLE_MIN_WIDTH		48
 
 /**
  * struct iommu_uapi_binding - guest page table that is bound

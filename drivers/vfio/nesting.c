@@ -1110,7 +1110,8 @@ vfio_nesting_for_each(struct vfio_nesting *nesting,
 		if (!pasid)
 			return 0;
 		list_for_each_entry(binding, &pasid->bindings, pasid_next) {
-			if (!iommu_uapi_in_scope(binding->bound, scope))
+			if (scope->by != IOMMU_UAPI_INV_ALL &&
+			    !iommu_uapi_in_scope(binding->bound, scope))
 				continue;
 			rc = fn(binding, arg);
 			if (rc)
@@ -1151,6 +1152,7 @@ struct vfio_nesting_run {
 /**
  * struct vfio_nesting_entry - entry that is being checked
  * @info: the entry
+ * @scope: which bindings it is for
  * @accepts: group for which it has been checked
  * @named: a binding that it is for
  * @nr_named: number of such bindings
@@ -1158,6 +1160,7 @@ struct vfio_nesting_run {
  */
 struct vfio_nesting_entry {
 	const struct iommu_uapi_cache_invalidate_info *info;
+	const struct iommu_uapi_inv_scope *scope;
 	struct vfio_nesting_group *accepts;
 	struct vfio_nesting_binding *named;
 	unsigned int nr_named;
@@ -1173,7 +1176,8 @@ static int vfio_nesting_check_binding(struct vfio_nesting_binding *binding,
 
 	entry->named = binding;
 	entry->nr_named++;
-	entry->fits |= iommu_uapi_invalidate_fits(binding->bound, entry->info);
+	entry->fits |= !entry->scope->wide ||
+		       iommu_uapi_invalidate_fits(binding->bound, entry->info);
 	if (binding->group == entry->accepts)
 		return 0;
 
@@ -1203,7 +1207,8 @@ vfio_nesting_continues(const struct vfio_nesting_run *run,
 	       !iommu_uapi_invalidate_check(info, &run->only->group->allowed,
 					    &scope) &&
 	       vfio_nesting_same_scope(&run->scope, &scope) &&
-	       iommu_uapi_invalidate_fits(run->only->bound, info);
+	       (!scope.wide ||
+		iommu_uapi_invalidate_fits(run->only->bound, info));
 }
 
 /*
@@ -1217,7 +1222,7 @@ vfio_nesting_check_entry(struct vfio_nesting *nesting,
 			 struct iommu_uapi_inv_scope *scope,
 			 struct vfio_nesting_binding **only)
 {
-	struct vfio_nesting_entry entry = { .info = info };
+	struct vfio_nesting_entry entry = { .info = info, .scope = scope };
 	struct vfio_nesting_group *group;
 	int rc = -EOPNOTSUPP;
 

@@ -79,6 +79,8 @@ struct iommu_uapi_faults;
  * @pasid: the PASID; IOMMU_PASID_INVALID for all PASIDs
  * @by: IOMMU_UAPI_INV_ALL, or what @id is
  * @id: number of an IOMMU group, or a guest's domain id
+ * @wide: whether the addresses are beyond the narrowest tables, so that
+ *	iommu_uapi_invalidate_fits() has to be asked
  */
 struct iommu_uapi_inv_scope {
 	ioasid_t pasid;
@@ -88,6 +90,7 @@ struct iommu_uapi_inv_scope {
 		IOMMU_UAPI_INV_BY_ARCHID,
 	} by;
 	u32 id;
+	bool wide;
 };
 
 int iommu_uapi_get_size(enum iommu_uapi_type type, u32 version);
