@@ -185,6 +185,65 @@ int iommu_uapi_copy_from_user(enum iommu_uapi_type type, void *dst,
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_copy_from_user);
 
+/* Check the versions of structures that were copied at once. */
+static int check_versions(const u16 *row, void *dst, size_t size, u32 nr,
+		      u32 *copied)
+{
+	u32 version;
+	int ret;
+
+	for (*copied = 0; *copied < nr; ++*copied, dst += size) {
+		memcpy(&version, dst, sizeof(version));
+		ret = size_in_row(row, version);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+/**
+ * iommu_uapi_copy_array_from_user - copy structures, each in the version it names
+ * @type: the structure
+ * @dst: array of @nr structures, each of which is at least as large as the newest
+ *	version of @type
+ * @dst_size: size of a structure at @dst in bytes
+ * @src: where the first structure begins in user memory
+ * @stride: bytes from one structure to the next at @src, and what the caller
+ *	vouches for of each
+ * @nr: number of structures
+ * @copied: set to the number of structures, from the first, that were copied
+ *
+ * What iommu_uapi_copy_from_user() says of one structure holds for each.
+ *
+ * Context: may sleep.
+ *
+ * Return: 0 if all were copied, else what iommu_uapi_copy_from_user() would say of
+ * the one at @copied.
+ */
+int iommu_uapi_copy_array_from_user(enum iommu_uapi_type type, void *dst,
+				    size_t dst_size, const void __user *src,
+				    size_t stride, u32 nr, u32 *copied)
+{
+	const u16 *row = row_of(type);
+	int ret;
+
+	/* One copy will do if the structure has the same size in each version. */
+	if (row && row[0] == dst_size && stride == dst_size &&
+	    !copy_from_user(dst, src, nr * dst_size))
+		return check_versions(row, dst, dst_size, nr, copied);
+
+	for (*copied = 0; *copied < nr; ++*copied) {
+		ret = iommu_uapi_copy_from_user(type, dst, dst_size, src,
+						stride);
+		if (ret < 0)
+			return ret;
+		dst += dst_size;
+		src += stride;
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_copy_array_from_user);
+
 /**
  * iommu_uapi_parent_alloc - allocate the second level that guests nest on
  * @dev: the device whose IOMMU decides what the second level looks like

@@ -1338,29 +1338,25 @@ static int vfio_nesting_invalidate_all(struct vfio_nesting *nesting,
 	/* Each entry is copied before it is read, so don't clear them all */
 	struct iommu_uapi_cache_invalidate_info info[VFIO_NESTING_CHUNK]
 		__uninitialized;
-	u32 nr, done;
+	u32 nr, copied, done;
 	int rc, err;
 
 	while (*handled < nr_entries) {
-		u32 max = min_t(u32, nr_entries - *handled, ARRAY_SIZE(info));
-
-		for (nr = 0; nr < max; nr++) {
-			rc = iommu_uapi_copy_from_user(IOMMU_UAPI_CACHE_INVALIDATE,
-						       &info[nr],
-						       sizeof(info[nr]),
-						       entries, entry_size);
-			if (rc < 0)
-				break;
-			entries += entry_size;
-		}
+		nr = min_t(u32, nr_entries - *handled, ARRAY_SIZE(info));
+		rc = iommu_uapi_copy_array_from_user(IOMMU_UAPI_CACHE_INVALIDATE,
+						     info, sizeof(*info),
+						     entries, entry_size, nr,
+						     &copied);
+		entries += nr * entry_size;
 
 		/* Not around the copy, which may wait for user space */
 		down_read(&nesting->lock);
-		err = vfio_nesting_invalidate_chunk(nesting, info, nr, &done);
+		err = vfio_nesting_invalidate_chunk(nesting, info, copied,
+						    &done);
 		up_read(&nesting->lock);
 
 		*handled += done;
-		if (err || rc < 0)
+		if (err || rc)
 			return err ?: rc;
 	}
 	return 0;
@@ -1723,6 +1719,7 @@ int vfio_nesting_ioctl(struct vfio_nesting *nesting, unsigned int cmd,
 {
 	unsigned int nr = _IOC_NR(cmd) - _IOC_NR(VFIO_IOMMU_PASID_REQUEST);
 	const struct vfio_nesting_op *op;
+	/* Only what has been copied is read */
 	union {
 		struct vfio_nesting_head head;
 		struct vfio_iommu_type1_pasid_request pasid;
@@ -1731,7 +1728,7 @@ int vfio_nesting_ioctl(struct vfio_nesting *nesting, unsigned int cmd,
 		struct vfio_iommu_type1_cache_invalidate inv;
 		struct vfio_iommu_type1_fault_fd faults;
 		struct vfio_iommu_type1_negotiate neg;
-	} req;
+	} req __uninitialized;
 
 	if (!nesting || nr >= ARRAY_SIZE(vfio_nesting_ops) ||
 	    cmd != _IO(VFIO_TYPE, _IOC_NR(cmd)))

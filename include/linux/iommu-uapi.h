@@ -97,6 +97,9 @@ int iommu_uapi_get_size(enum iommu_uapi_type type, u32 version);
 int iommu_uapi_copy_from_user(enum iommu_uapi_type type, void *dst,
 			      size_t dst_size, const void __user *src,
 			      size_t avail);
+int iommu_uapi_copy_array_from_user(enum iommu_uapi_type type, void *dst,
+				    size_t dst_size, const void __user *src,
+				    size_t stride, u32 nr, u32 *copied);
 
 struct iommu_domain *iommu_uapi_parent_alloc(struct device *dev);
 int iommu_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
