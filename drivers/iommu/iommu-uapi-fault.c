@@ -971,7 +971,7 @@ out_unlock:
 EXPORT_SYMBOL_GPL(iommu_uapi_report_dma_fault);
 
 /**
- * iommu_device_reset_done - a device has been reset, and may not send DMA yet
+ * iommu_uapi_reset_done - a device has been reset, and may not send DMA yet
  * @dev: the device
  *
  * Page requests from before the reset are forgotten. The device does not wait
@@ -980,7 +980,7 @@ EXPORT_SYMBOL_GPL(iommu_uapi_report_dma_fault);
  *
  * Context: may sleep.
  */
-void iommu_device_reset_done(struct device *dev)
+void iommu_uapi_reset_done(struct device *dev)
 {
 	struct iommu_uapi_faults *faults = faults_get(dev, NULL);
 	const struct iommu_uapi_ops *ops;

@@ -268,9 +268,14 @@ static void inv_batch_add(struct inv_batch *batch, struct cache_tag *tag,
 		return;
 	}
 
-	/* No invalidation requests to the device before translation is on. */
 	info = dev_iommu_priv_get(tag->dev);
-	if (!info->ats_enabled || !(tag->iommu->gcmd & DMA_GCMD_TE))
+	if (!dev_iotlb_reachable(info)) {
+		if (READ_ONCE(info->ats_timed_out))
+			batch->ret = -EIO;
+		return;
+	}
+	/* No invalidation requests to the device before translation is on. */
+	if (!(tag->iommu->gcmd & DMA_GCMD_TE))
 		return;
 
 	sid = PCI_DEVID(info->bus, info->devfn);
@@ -449,9 +454,9 @@ intel_uapi_cache_invalidate(struct iommu_domain *nested,
 			    u32 nr, u32 *handled)
 {
 	struct dmar_domain *domain = to_dmar_domain(nested);
-	/* Only what has been added to it is read. */
+	/* Only what has been set is read. */
+	struct inv_range range __uninitialized;
 	struct inv_set set __uninitialized;
-	struct inv_range range;
 	int ret = 0, err;
 	u32 i;
 
