@@ -183,6 +183,73 @@ static void test_copy_fault(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, copy(type, dst, NULL, 72), -EFAULT);
 }
 
+/*
+ * Each entry in its own version, up to the first bad one, whether the array can be
+ * copied at once or not.
+ */
+static void test_copy_array(struct kunit *test)
+{
+	const u32 type = IOMMU_UAPI_CACHE_INVALIDATE, nr = 5;
+	const size_t newest = sizes[type][NR_VERSIONS - 1];
+	const size_t strides[] = { newest, newest + 8 };
+	char __user *end = guard_page(test);
+	u32 i, k, bad, copied, version;
+	char __user *src;
+	size_t stride;
+	u8 *dst, *entry;
+
+	dst = kunit_kzalloc(test, nr * newest, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, dst);
+
+	for (k = 0; k < ARRAY_SIZE(strides); k++) {
+		stride = strides[k];
+		src = end - nr * stride;
+		for (bad = 0; bad <= nr; bad++) {
+			for (i = 0; i < nr; i++)
+				fill(test, src + i * stride + newest,
+				     i == bad ? NR_VERSIONS + 1 :
+						i % NR_VERSIONS + 1, newest);
+			memset(dst, 0xaa, nr * newest);
+			KUNIT_EXPECT_EQ(test,
+					iommu_uapi_copy_array_from_user(type,
+						dst, newest, src, stride, nr,
+						&copied),
+					bad < nr ? -EOPNOTSUPP : 0);
+			KUNIT_EXPECT_EQ(test, copied, bad);
+			for (i = 0; i < bad; i++) {
+				entry = dst + i * newest;
+				version = i % NR_VERSIONS + 1;
+				KUNIT_EXPECT_EQ(test, *(u32 *)entry, version);
+				KUNIT_EXPECT_PTR_EQ(test,
+					memchr_inv(entry + 4, 0xff,
+						   sizes[type][version - 1] - 4),
+					NULL);
+				KUNIT_EXPECT_PTR_EQ(test,
+					memchr_inv(entry + sizes[type][version - 1],
+						   0, newest -
+						   sizes[type][version - 1]),
+					NULL);
+			}
+		}
+
+		/* The last one can't be read. */
+		KUNIT_EXPECT_EQ(test,
+				iommu_uapi_copy_array_from_user(type, dst,
+					newest, src + stride, stride, nr,
+					&copied),
+				-EFAULT);
+		KUNIT_EXPECT_EQ(test, copied, nr - 1);
+
+		/* Too short for any version. */
+		KUNIT_EXPECT_EQ(test,
+				iommu_uapi_copy_array_from_user(type, dst,
+					newest, src, sizes[type][0] - 1, nr,
+					&copied),
+				-EINVAL);
+		KUNIT_EXPECT_EQ(test, copied, 0);
+	}
+}
+
 struct race {
 	struct mm_struct *mm;
 	u32 __user *version;
@@ -979,6 +1046,7 @@ static struct kunit_case iommu_uapi_cases[] = {
 	KUNIT_CASE(test_copy_size),
 	KUNIT_CASE(test_copy_version),
 	KUNIT_CASE(test_copy_fault),
+	KUNIT_CASE(test_copy_array),
 	KUNIT_CASE(test_copy_race),
 	KUNIT_CASE(test_bind_flags),
 	KUNIT_CASE(test_bind_second_level),

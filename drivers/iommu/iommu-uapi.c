@@ -187,7 +187,7 @@ EXPORT_SYMBOL_GPL(iommu_uapi_copy_from_user);
 
 /* Check the versions of structures that were copied at once. */
 static int check_versions(const u16 *row, void *dst, size_t size, u32 nr,
-		      u32 *copied)
+			  u32 *copied)
 {
 	u32 version;
 	int ret;

@@ -341,10 +341,12 @@ static int vfio_nesting_enable_requests(struct vfio_nesting_group *group)
 		return 0;
 
 	rc = iommu_dev_enable_feature(group->dev, IOMMU_DEV_FEAT_IOPF);
-	if (rc)
-		return rc == -ENODEV ? 0 : rc;
-	group->requests = true;
-	return 0;
+	if (!rc)
+		group->requests = true;
+	else if (rc != -EBUSY && rc != -ENOMEM)
+		/* The device can, and yet does not. */
+		rc = -EIO;
+	return rc;
 }
 
 /* Tell @nesting->faults what concerns the device of @group. */

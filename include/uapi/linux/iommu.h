@@ -66,8 +66,8 @@
  *    cookie could tell them apart.
  *  - EMSGSIZE: the buffer is too small for the next page request group.
  *  - EAGAIN: there is nothing to read, and the file does not block.
- *  - EIO: the hardware did not complete an invalidation. What it still caches is
- *    unknown until the PASID is unbound.
+ *  - EIO: a device did not answer an invalidation, and is blocked until it has
+ *    been reset; or its page requests can't be enabled.
  *  - ENOMEM: out of memory.
  */
 
