@@ -56,6 +56,10 @@ OBJECT_DECLARE_SIMPLE_TYPE(PasidTestDev, PASID_TESTDEV)
 #define REG_PRSENT                  0x44
 #define REG_PRSTATUS                0x48
 #define REG_PRDATA                  0x50
+#define REG_INVCTRL                 0x60
+#define REG_INVDONE                 0x64
+#define REG_INVLOST                 0x68
+#define REG_INVOFF                  0x6c
 #define REG_BUF                     0x800
 
 #define PASID_TESTDEV_MAGIC         0x50415344
@@ -94,6 +98,8 @@ OBJECT_DECLARE_SIMPLE_TYPE(PasidTestDev, PASID_TESTDEV)
 
 #define PRI_GROUP_PASID             BIT(31)
 #define PRI_NO_RESPONSE             UINT32_MAX
+
+#define INVCTRL_SILENT              BIT(0)
 
 #define RESULT_DONE                 0
 #define RESULT_FAULT                1
@@ -153,6 +159,13 @@ struct PasidTestDev {
     /* Ring of page responses: group with PRI_GROUP_PASID, code, PASID */
     uint32_t log[PRI_LOG_SIZE][3];
     QEMUBH *bh;
+
+    /* Don't answer invalidations */
+    bool silent;
+    /* Invalidations: answered, not answered, while ATS was off */
+    uint32_t inv_done;
+    uint32_t inv_lost;
+    uint32_t inv_off;
 
     /* Only a cache, so it is not migrated */
     PasidTestDevTranslation dtlb[DTLB_SIZE];
@@ -298,10 +311,20 @@ static PasidTestDevTranslation *pasid_testdev_dtlb_get(PasidTestDev *d,
     return t->perm & need ? t : NULL;
 }
 
-static void pasid_testdev_ats_invalidate(PCIDevice *pdev,
+static bool pasid_testdev_ats_invalidate(PCIDevice *pdev,
                                          const PCIATSInvalidation *request)
 {
     PasidTestDev *d = PASID_TESTDEV(pdev);
+
+    if (!pasid_testdev_ats_enabled(d)) {
+        d->inv_off++;
+        return false;
+    }
+    if (d->silent) {
+        d->inv_lost++;
+        return false;
+    }
+    d->inv_done++;
 
     for (unsigned int i = 0; i < DTLB_SIZE; i++) {
         PasidTestDevTranslation *t = &d->dtlb[i];
@@ -314,6 +337,7 @@ static void pasid_testdev_ats_invalidate(PCIDevice *pdev,
         }
         t->perm = IOMMU_NONE;
     }
+    return true;
 }
 
 /*
@@ -698,6 +722,14 @@ static uint64_t pasid_testdev_mmio_read(void *opaque, hwaddr addr,
         return d->done;
     case REG_COUNT:
         return d->count;
+    case REG_INVCTRL:
+        return d->silent ? INVCTRL_SILENT : 0;
+    case REG_INVDONE:
+        return d->inv_done;
+    case REG_INVLOST:
+        return d->inv_lost;
+    case REG_INVOFF:
+        return d->inv_off;
     }
 
     if (d->pri && addr >= REG_PRREQ && addr < REG_PRDATA + 0x10) {
@@ -716,7 +748,7 @@ static void pasid_testdev_mmio_write(void *opaque, hwaddr addr, uint64_t val,
     PasidTestDev *d = opaque;
 
     /* The parameters of a waiting command must not change */
-    if (d->waiting && addr != REG_PRSEL) {
+    if (d->waiting && addr != REG_PRSEL && addr != REG_INVCTRL) {
         return;
     }
 
@@ -745,6 +777,9 @@ static void pasid_testdev_mmio_write(void *opaque, hwaddr addr, uint64_t val,
         return;
     case REG_CMD:
         pasid_testdev_command(d, val);
+        return;
+    case REG_INVCTRL:
+        d->silent = val & INVCTRL_SILENT;
         return;
     }
 
@@ -863,6 +898,8 @@ static void pasid_testdev_reset_hold(Object *obj, ResetType type)
     d->count = 0;
     memset(d->buf, 0, sizeof(d->buf));
     d->busy = false;
+    /* The counters go on, so that a driver's reset doesn't hide what came */
+    d->silent = false;
 
     /* The PCI core only resets the standard header */
     pcie_cap_deverr_reset(pdev);
@@ -987,6 +1024,10 @@ static const VMStateDescription vmstate_pasid_testdev = {
         VMSTATE_UINT32(done, PasidTestDev),
         VMSTATE_UINT32(count, PasidTestDev),
         VMSTATE_BUFFER(buf, PasidTestDev),
+        VMSTATE_BOOL(silent, PasidTestDev),
+        VMSTATE_UINT32(inv_done, PasidTestDev),
+        VMSTATE_UINT32(inv_lost, PasidTestDev),
+        VMSTATE_UINT32(inv_off, PasidTestDev),
         VMSTATE_END_OF_LIST()
     },
     .subsections = (const VMStateDescription * const []) {

@@ -2310,6 +2310,10 @@ static void test_props_refused(void)
     check_refused(VTD_NESTING_OPTS ",x-pss=254", "x-pss");
     check_refused(VTD_NESTING_OPTS ",x-pss=256", "x-pss");
     check_refused(VTD_NESTING_OPTS ",x-pss=-1", "x-pss");
+    check_refused(VTD_NESTING_OPTS ",x-dev-iotlb-timeout=on",
+                  "x-dev-iotlb-timeout");
+    check_refused("device-iotlb=on,x-dev-iotlb-timeout=on",
+                  "x-dev-iotlb-timeout");
 }
 
 static void test_props_accepted(void)
@@ -2318,6 +2322,7 @@ static void test_props_accepted(void)
     check_starts(VTD_NESTING_OPTS ",x-pss=0");
     check_starts(VTD_NESTING_OPTS ",x-pss=19");
     check_starts(VTD_NESTING_OPTS ",intremap=on");
+    check_starts(VTD_NESTING_OPTS ",device-iotlb=on,x-dev-iotlb-timeout=on");
     check_starts("x-scalable-mode=on,x-flts=on");
     check_starts("x-scalable-mode=on");
 }

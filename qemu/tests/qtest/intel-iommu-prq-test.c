@@ -20,6 +20,8 @@
 #define CTX_DTE                 BIT_ULL(2)
 #define CTX_PRE                 BIT_ULL(4)
 
+#define REG_FECTL               0x38
+#define FECTL_IP                BIT(30)
 #define REG_PQH                 0xc0
 #define REG_PQT                 0xc8
 #define REG_PQA                 0xd0
@@ -68,6 +70,10 @@
 #define DEV_PRSENT              0x44
 #define DEV_PRSTATUS            0x48
 #define DEV_PRDATA              0x50
+#define DEV_INVCTRL             0x60
+#define DEV_INVDONE             0x64
+#define DEV_INVLOST             0x68
+#define DEV_INVOFF              0x6c
 
 #define PRREQ_R                 BIT(16)
 #define PRREQ_W                 BIT(17)
@@ -850,6 +856,258 @@ static void test_ats_forgotten(void)
     fixture_free(f);
 }
 
+/*
+ * Time-outs of Device-TLB invalidations
+ */
+
+#define TIMEOUT_OPTS            PRQ_OPTS ",x-dev-iotlb-timeout=on"
+#define STATUS(n)               (VTD_DATA + 0x8000ULL + (n) * 8)
+#define ITESID(v)               extract64(vtd_readq(v, VTD_REG_IQERCD), 32, 16)
+
+static Fixture *timeout_new(void)
+{
+    return fixture_new_with_args(TIMEOUT_OPTS, "ats=on,pri=on",
+                                 CTX_DTE | CTX_PRE);
+}
+
+static void post_dtlb(Fixture *f, uint16_t sid)
+{
+    vtd_post(f->v, INV_DTLB | ((uint64_t)sid << 32), ALL | 1, 0, 0);
+}
+
+static void post_pasid_dtlb(Fixture *f, uint16_t sid)
+{
+    vtd_post(f->v, INV_PASID_DTLB | ((uint64_t)sid << 16) |
+             ((uint64_t)P_NESTED << 32), ALL | BIT_ULL(11), 0, 0);
+}
+
+/* A wait descriptor that writes @n + 1 as its status */
+static void post_wait(Fixture *f, int n, uint64_t flags)
+{
+    vtd_put(f->v, STATUS(n), 0);
+    vtd_post(f->v, 5 | WAIT_SW | flags | ((uint64_t)(n + 1) << 32), STATUS(n),
+             0, 0);
+}
+
+#define waited(f, n)            (vtd_get((f)->v, STATUS(n)) == (n) + 1)
+#define aborted(f, n)           (vtd_get((f)->v, STATUS(n)) == 0)
+
+static void check_head(Fixture *f, unsigned int index)
+{
+    g_assert_cmphex(vtd_readq(f->v, VTD_REG_IQH), ==, index * 32);
+}
+
+static bool has_ite(Fixture *f)
+{
+    return vtd_readl(f->v, VTD_REG_FSTS) & FSTS_ITE;
+}
+
+static void clear_ite(Fixture *f)
+{
+    vtd_writel(f->v, VTD_REG_FSTS, FSTS_ITE);
+}
+
+/* Both descriptors to a function that doesn't answer, each with a wait */
+static void check_times_out(Fixture *f, uint16_t sid)
+{
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        if (i) {
+            post_pasid_dtlb(f, sid);
+        } else {
+            post_dtlb(f, sid);
+        }
+        post_wait(f, 0, WAIT_IF);
+        vtd_kick(f->v);
+        /* The head has gone past the wait descriptor, which is aborted */
+        g_assert_true(has_ite(f));
+        g_assert_cmphex(ITESID(f->v), ==, sid);
+        g_assert_true(aborted(f, 0));
+        g_assert_cmphex(vtd_readl(f->v, VTD_REG_ICS) & ICS_IWC, ==, 0);
+        check_head(f, f->v->iq_tail);
+        /* A fault event is due, although masked */
+        g_assert_cmphex(vtd_readl(f->v, REG_FECTL) & FECTL_IP, ==, FECTL_IP);
+
+        /* Nothing is fetched until ITE is cleared */
+        post_wait(f, 1, 0);
+        vtd_kick(f->v);
+        g_assert_true(aborted(f, 1));
+        check_head(f, f->v->iq_tail - 1);
+        clear_ite(f);
+        g_assert_false(has_ite(f));
+        g_assert_cmphex(vtd_readl(f->v, REG_FECTL) & FECTL_IP, ==, 0);
+        g_assert_true(waited(f, 1));
+        g_assert_true(aborted(f, 0));
+        check_head(f, f->v->iq_tail);
+    }
+}
+
+static void check_answered(Fixture *f)
+{
+    post_dtlb(f, f->v->sid);
+    post_pasid_dtlb(f, f->v->sid);
+    post_wait(f, 0, 0);
+    vtd_kick(f->v);
+    g_assert_true(waited(f, 0));
+    g_assert_false(has_ite(f));
+    check_head(f, f->v->iq_tail);
+}
+
+static void check_counters(Fixture *f, uint32_t done, uint32_t lost,
+                           uint32_t off)
+{
+    g_assert_cmpuint(vtd_testdev_readl(f->v, DEV_INVDONE), ==, done);
+    g_assert_cmpuint(vtd_testdev_readl(f->v, DEV_INVLOST), ==, lost);
+    g_assert_cmpuint(vtd_testdev_readl(f->v, DEV_INVOFF), ==, off);
+}
+
+static void test_timeout(void)
+{
+    Fixture *f = timeout_new();
+
+    check_counters(f, 0, 0, 0);
+    check_answered(f);
+    check_counters(f, 2, 0, 0);
+
+    ext_write(f, f->ats + PCI_ATS_CTRL, 0);
+    check_times_out(f, f->v->sid);
+    check_counters(f, 2, 0, 2);
+    ext_write(f, f->ats + PCI_ATS_CTRL, PCI_ATS_CTRL_ENABLE);
+    check_answered(f);
+    check_counters(f, 4, 0, 2);
+
+    /* No such function, and one without ATS: the bridge to the LPC bus */
+    check_times_out(f, 0xfff8);
+    check_times_out(f, 0x00f8);
+    check_counters(f, 4, 0, 2);
+    check_answered(f);
+    no_fault(f);
+    fixture_free(f);
+
+    /* Without the property everything is answered */
+    f = fixture_new();
+    ext_write(f, f->ats + PCI_ATS_CTRL, 0);
+    check_answered(f);
+    check_counters(f, 0, 0, 2);
+    fixture_free(f);
+}
+
+/* A function with ATS may be told not to answer; it keeps its translations */
+static void test_timeout_silent(void)
+{
+    Fixture *f = timeout_new();
+    uint8_t exp = qpci_find_capability(f->v->dev, PCI_CAP_ID_EXP, 0);
+
+    vtd_map(f->ss, vtd_gpa(OTHER), OTHER, LEVEL_4K);
+    keep(f, NESTED);
+    check_counters(f, 2, 0, 0);
+    vtd_testdev_writel(f->v, DEV_INVCTRL, 1);
+    g_assert_cmphex(vtd_testdev_readl(f->v, DEV_INVCTRL), ==, 1);
+    check_times_out(f, f->v->sid);
+    check_counters(f, 2, 2, 0);
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 1);
+    vtd_testdev_writel(f->v, DEV_INVCTRL, 0);
+    check_answered(f);
+    check_counters(f, 4, 2, 0);
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
+
+    /* It answers again after a reset, which leaves the counters alone */
+    vtd_testdev_writel(f->v, DEV_INVCTRL, 1);
+    qpci_config_writew(f->v->dev, exp + PCI_EXP_DEVCTL,
+                       qpci_config_readw(f->v->dev, exp + PCI_EXP_DEVCTL) |
+                       PCI_EXP_DEVCTL_BCR_FLR);
+    check_times_out(f, f->v->sid);
+    qpci_config_writel(f->v->dev, PCI_BASE_ADDRESS_0, f->v->bar.addr);
+    vtd_testdev_enable(f->v);
+    g_assert_cmphex(vtd_testdev_readl(f->v, DEV_INVCTRL), ==, 0);
+    check_counters(f, 4, 2, 2);
+    ext_write(f, f->ats + PCI_ATS_CTRL, PCI_ATS_CTRL_ENABLE);
+    check_answered(f);
+    fixture_free(f);
+}
+
+/* Which descriptors are aborted, and which are processed */
+static void test_timeout_pending(void)
+{
+    Fixture *f = timeout_new();
+    unsigned int fence;
+
+    /* One before it has completed; all those behind it are aborted */
+    ext_write(f, f->ats + PCI_ATS_CTRL, 0);
+    vtd_map(f->ss, vtd_gpa(OTHER), OTHER, LEVEL_4K);
+    vtd_reads(f->v, NESTED, IOVA, PAGE);
+    vtd_put(f->v, f->leaf, vtd_gpa(OTHER) | FS_ALL);
+    post_wait(f, 0, 0);
+    post_dtlb(f, f->v->sid);
+    post_wait(f, 1, 0);
+    vtd_post(f->v, 2 | (IOTLB_DOMAIN << 4) | (DID << 16), 0, 0, 0);
+    post_wait(f, 2, WAIT_FN);
+    /* A fence: what follows isn't processed before the wait completes */
+    fence = f->v->iq_tail;
+    vtd_post(f->v, 2 | (IOTLB_DOMAIN << 4) | (DID << 16), 0, 0, 0);
+    post_wait(f, 3, 0);
+    vtd_kick(f->v);
+    g_assert_true(has_ite(f));
+    g_assert_true(waited(f, 0));
+    g_assert_true(aborted(f, 1));
+    g_assert_true(aborted(f, 2));
+    g_assert_true(aborted(f, 3));
+    check_head(f, fence);
+    vtd_reads(f->v, NESTED, IOVA, OTHER);
+    vtd_put(f->v, f->leaf, vtd_gpa(PAGE) | FS_ALL);
+    vtd_reads(f->v, NESTED, IOVA, OTHER);
+    clear_ite(f);
+    g_assert_false(has_ite(f));
+    g_assert_true(aborted(f, 1));
+    g_assert_true(aborted(f, 2));
+    g_assert_true(waited(f, 3));
+    vtd_reads(f->v, NESTED, IOVA, PAGE);
+
+    /* Nothing waits: the next one isn't concerned */
+    post_dtlb(f, f->v->sid);
+    vtd_kick(f->v);
+    g_assert_true(has_ite(f));
+    check_head(f, f->v->iq_tail);
+    post_wait(f, 0, 0);
+    vtd_kick(f->v);
+    g_assert_true(aborted(f, 0));
+    clear_ite(f);
+    g_assert_true(waited(f, 0));
+
+    /* Two functions: the register has the first */
+    post_dtlb(f, 0xfff8);
+    post_dtlb(f, f->v->sid);
+    vtd_kick(f->v);
+    g_assert_cmphex(ITESID(f->v), ==, 0xfff8);
+    clear_ite(f);
+
+    /* One more from what was queued meanwhile */
+    post_dtlb(f, f->v->sid);
+    post_wait(f, 0, 0);
+    vtd_kick(f->v);
+    post_dtlb(f, 0xfff8);
+    post_wait(f, 1, 0);
+    vtd_kick(f->v);
+    g_assert_cmphex(ITESID(f->v), ==, f->v->sid);
+    clear_ite(f);
+    g_assert_true(has_ite(f));
+    g_assert_cmphex(ITESID(f->v), ==, 0xfff8);
+    g_assert_true(aborted(f, 1));
+    check_head(f, f->v->iq_tail);
+    clear_ite(f);
+    g_assert_false(has_ite(f));
+
+    /* A reset ends the error */
+    post_dtlb(f, f->v->sid);
+    vtd_kick(f->v);
+    g_assert_true(has_ite(f));
+    qtest_system_reset(f->v->qts);
+    g_assert_false(has_ite(f));
+    g_assert_cmphex(vtd_readq(f->v, VTD_REG_IQERCD), ==, 0);
+    fixture_free(f);
+}
+
 /* PRI is disabled while it waits, and resets */
 static void test_reset(void)
 {
@@ -899,6 +1157,9 @@ int main(int argc, char **argv)
     qtest_add_func("/vtd-prq/ats/permission", test_ats_permission);
     qtest_add_func("/vtd-prq/ats/kept", test_ats_kept);
     qtest_add_func("/vtd-prq/ats/forgotten", test_ats_forgotten);
+    qtest_add_func("/vtd-prq/timeout/answer", test_timeout);
+    qtest_add_func("/vtd-prq/timeout/silent", test_timeout_silent);
+    qtest_add_func("/vtd-prq/timeout/pending", test_timeout_pending);
     qtest_add_func("/vtd-prq/reset", test_reset);
     return g_test_run();
 }

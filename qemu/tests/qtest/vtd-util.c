@@ -377,10 +377,9 @@ void vtd_set_pasid(VTD *v, uint32_t pasid, VTDPasidEntry pe)
     }
 }
 
-bool vtd_submit(VTD *v, uint64_t q0, uint64_t q1, uint64_t q2, uint64_t q3)
+void vtd_post(VTD *v, uint64_t q0, uint64_t q1, uint64_t q2, uint64_t q3)
 {
     uint64_t desc = v->iq + v->iq_tail * 32;
-    int i;
 
     vtd_put(v, desc, q0);
     vtd_put(v, desc + 8, q1);
@@ -388,7 +387,19 @@ bool vtd_submit(VTD *v, uint64_t q0, uint64_t q1, uint64_t q2, uint64_t q3)
     vtd_put(v, desc + 24, q3);
 
     v->iq_tail = (v->iq_tail + 1) % IQ_ENTRIES;
+}
+
+void vtd_kick(VTD *v)
+{
     vtd_writeq(v, VTD_REG_IQT, v->iq_tail * 32);
+}
+
+bool vtd_submit(VTD *v, uint64_t q0, uint64_t q1, uint64_t q2, uint64_t q3)
+{
+    int i;
+
+    vtd_post(v, q0, q1, q2, q3);
+    vtd_kick(v);
 
     for (i = 0; i < 1000; i++) {
         if (vtd_readl(v, VTD_REG_FSTS) & FSTS_IQE) {

@@ -26,6 +26,7 @@
 #define VTD_REG_IQT             0x88
 #define VTD_REG_IQA             0x90
 #define VTD_REG_ICS             0x9c
+#define VTD_REG_IQERCD          0xb0
 
 #define CAP_MAMV(cap)           extract64(cap, 48, 6)
 #define CAP_MGAW(cap)           (extract64(cap, 16, 6) + 1)
@@ -60,6 +61,7 @@
 #define FSTS_PFO                BIT(0)
 #define FSTS_PPF                BIT(1)
 #define FSTS_IQE                BIT(4)
+#define FSTS_ITE                BIT(6)
 
 #define ICS_IWC                 BIT(0)
 
@@ -329,6 +331,9 @@ enum {
 #define WAIT_FN                 BIT_ULL(6)
 #define WAIT_PD                 BIT_ULL(7)
 
+/* Puts a descriptor into the queue, without telling the unit */
+void vtd_post(VTD *v, uint64_t q0, uint64_t q1, uint64_t q2, uint64_t q3);
+void vtd_kick(VTD *v);
 /* Returns whether the descriptor was consumed without an error */
 bool vtd_submit(VTD *v, uint64_t q0, uint64_t q1, uint64_t q2, uint64_t q3);
 void vtd_recover_queue(VTD *v);

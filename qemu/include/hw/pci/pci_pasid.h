@@ -110,8 +110,11 @@ struct PCIPRIDeviceClass {
     InterfaceClass parent_class;
 
     void (*page_response)(PCIDevice *dev, const PCIPageResponse *response);
-    /* Called while the IOMMU processes its queue, like @page_response */
-    void (*ats_invalidate)(PCIDevice *dev, const PCIATSInvalidation *request);
+    /*
+     * Called while the IOMMU processes its queue, like @page_response.  Also
+     * called while ATS is off.  Returns whether the function answers.
+     */
+    bool (*ats_invalidate)(PCIDevice *dev, const PCIATSInvalidation *request);
 };
 
 /**

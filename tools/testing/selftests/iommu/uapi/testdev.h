@@ -54,6 +54,15 @@ static_assert(sizeof(off_t) == 8, "build with -D_FILE_OFFSET_BITS=64");
 #define TESTDEV_REG_PRCODE	0x3c
 #define TESTDEV_REG_PRPASID	0x40
 
+/*
+ * Invalidations of what the device keeps (ATS). The counters go on across
+ * resets: compare two readings.
+ */
+#define TESTDEV_REG_INVCTRL	0x60
+#define TESTDEV_REG_INVDONE	0x64	/* answered */
+#define TESTDEV_REG_INVLOST	0x68	/* not answered, see testdev_silence() */
+#define TESTDEV_REG_INVOFF	0x6c	/* arrived while ATS was off */
+
 #define TESTDEV_PRREQ_READ	(1u << 16)
 #define TESTDEV_PRREQ_WRITE	(1u << 17)
 #define TESTDEV_PRREQ_LAST	(1u << 18)
@@ -294,6 +303,17 @@ static inline int testdev_master(struct testdev *td, int on)
 	    sizeof(cmd))
 		return -EIO;
 	return 0;
+}
+
+/*
+ * Let the device answer no invalidations, or answer them again, as after a
+ * reset. An IOMMU that waits for the answer runs into its time-out.
+ */
+static inline int testdev_silence(struct testdev *td, int on)
+{
+	__u32 val = on;
+
+	return testdev_put(td, TESTDEV_REG_INVCTRL, &val, sizeof(val));
 }
 
 /**
