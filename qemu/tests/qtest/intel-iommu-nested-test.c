@@ -1874,7 +1874,7 @@ static void test_inv_piotlb_page(void)
     for (i = 0; i < 16; i++) {
         vtd_reads(v, NESTED, base + i * 0x1000, PAGE((i == 1 ? 48 : 32) + i));
     }
-    /* A group of four; the hint that only leaves changed makes no difference */
+    /* A group of four; the hint is right: only leaves have changed */
     vtd_inv_piotlb(v, PIOTLB_PAGE, DID_NESTED, P_NESTED, base + 0x4000,
                    2 | BIT(6));
     for (i = 0; i < 16; i++) {
@@ -2058,8 +2058,259 @@ static void test_inv_context_cache(const void *opaque)
 }
 
 /*
- * Two functions that use the same PASID for different things.  Everything
- * cached is theirs alone, 6.2.1.
+ * The tables on the path to a page are cached, 6.2.4
+ */
+
+#define HINT                    BIT(6)  /* Only leaf entries have changed */
+#define IOVA_BESIDE             (IOVA - 0x1000) /* In the same 8 KiB */
+
+typedef struct PathTest {
+    Fixture *f;
+    VTDTable *fs;               /* Of P_FIRST or P_NESTED */
+    uint32_t pasid;
+    uint16_t did;
+    int page;                   /* D_FIRST or D_NESTED */
+    uint64_t entry;             /* At the level that the test changes */
+    uint64_t tables[2];         /* What it points to: old and new */
+} PathTest;
+
+static uint64_t path_address(PathTest *t, uint64_t hpa)
+{
+    return t->fs->nest ? vtd_gpa(hpa) : hpa;
+}
+
+/*
+ * A second path from the entry of @level down to a page.  Each path has a page
+ * for IOVA_BESIDE, too.
+ */
+static PathTest *path_new(bool nested, int level)
+{
+    PathTest *t = g_new0(PathTest, 1);
+    uint64_t table, at = 0;
+    VTD *v;
+    int l, i;
+
+    t->f = fixture_new();
+    v = t->f->v;
+    t->fs = nested ? t->f->nfs : t->f->fs;
+    t->pasid = nested ? P_NESTED : P_FIRST;
+    t->did = nested ? DID_NESTED : DID_FIRST;
+    t->page = nested ? D_NESTED : D_FIRST;
+    for (i = 0; i < 2; i++) {
+        int pages[] = { t->page + ALT, t->page + i * ALT + 64 };
+        int j;
+
+        for (j = 0; j < ARRAY_SIZE(pages) && nested; j++) {
+            vtd_map(t->f->ss, GPA(pages[j]), PAGE(pages[j]), LEVEL_4K);
+        }
+    }
+    vtd_map(t->fs, IOVA_BESIDE, path_address(t, PAGE(t->page + 64)),
+            LEVEL_4K);
+
+    t->entry = vtd_entry(t->fs, IOVA, level);
+    t->tables[0] = vtd_get(v, t->entry) & MAKE_64BIT_MASK(12, 36);
+    for (l = level; l > LEVEL_4K; l--) {
+        table = vtd_alloc(v);
+        if (nested) {
+            vtd_map(t->f->ss, vtd_gpa(table), table, LEVEL_4K);
+        }
+        if (l == level) {
+            t->tables[1] = path_address(t, table);
+        } else {
+            vtd_put(v, at, path_address(t, table) | FS_ALL);
+        }
+        at = table + extract64(IOVA, 12 + 9 * (l - 2), 9) * 8;
+    }
+    vtd_put(v, at, path_address(t, PAGE(t->page + ALT)) | FS_ALL);
+    vtd_put(v, at - 8, path_address(t, PAGE(t->page + ALT + 64)) | FS_ALL);
+    return t;
+}
+
+static void path_free(PathTest *t)
+{
+    fixture_free(t->f);
+    g_free(t);
+}
+
+/* Begin with the old path in all caches, then change the entry */
+static void path_change(PathTest *t)
+{
+    VTD *v = t->f->v;
+
+    remap(v, t->entry, t->tables[0]);
+    vtd_inv_all(v);
+    vtd_reads(v, REQ_PASID(t->pasid), IOVA, PAGE(t->page));
+    remap(v, t->entry, t->tables[1]);
+}
+
+/* Which path is used for the page, and for the one beside it? */
+#define path_is(t, new)                                                       \
+    do {                                                                      \
+        vtd_reads((t)->f->v, REQ_PASID((t)->pasid), IOVA,                     \
+                  PAGE((t)->page + (new) * ALT));                             \
+        vtd_reads((t)->f->v, REQ_PASID((t)->pasid), IOVA_BESIDE,            \
+                  PAGE((t)->page + (new) * ALT + 64));                        \
+    } while (0)
+
+static void path_inv(PathTest *t, uint64_t addr, unsigned int mask)
+{
+    vtd_inv_piotlb(t->f->v, PIOTLB_PAGE, t->did, t->pasid, addr, mask);
+}
+
+static void test_path(const void *opaque)
+{
+    int level = GPOINTER_TO_INT(opaque) & 0xf;
+    bool nested = GPOINTER_TO_INT(opaque) & 0x10;
+    PathTest *t = path_new(nested, level);
+    VTD *v = t->f->v;
+
+    /* That what is cached stays cached is a property of the model */
+    path_change(t);
+    path_is(t, 0);
+    path_inv(t, IOVA, HINT);
+    path_inv(t, IOVA, 1 | HINT);
+    path_inv(t, 0, 52 | HINT);
+    path_is(t, 0);
+    path_inv(t, IOVA, 1);
+    path_is(t, 1);
+
+    /* Any page that the nearest entry maps, but no other one */
+    path_change(t);
+    path_inv(t, IOVA ^ vtd_level_size(LEVEL_2M), 0);
+    vtd_inv_piotlb(v, PIOTLB_PAGE, t->did, t->pasid + 1, IOVA, 0);
+    vtd_inv_piotlb(v, PIOTLB_PAGE, t->did + 8, t->pasid, IOVA, 0);
+    vtd_inv_piotlb(v, PIOTLB_PASID, t->did, t->pasid + 1, 0, 0);
+    vtd_inv_iotlb(v, IOTLB_DOMAIN, t->did + 8, 0, 0);
+    vtd_inv_pasid(v, PC_GLOBAL, 0, 0);
+    vtd_inv_context(v, CC_GLOBAL, 0, 0);
+    path_is(t, 0);
+    path_inv(t, IOVA ^ (vtd_level_size(LEVEL_2M) / 2), 0);
+    path_inv(t, IOVA, 1 | HINT);
+    path_is(t, 1);
+
+    path_change(t);
+    path_inv(t, 0, 52);
+    path_is(t, 1);
+    path_change(t);
+    vtd_inv_piotlb(v, PIOTLB_PASID, t->did, t->pasid, 0, 0);
+    path_is(t, 1);
+    path_change(t);
+    vtd_inv_iotlb(v, IOTLB_DOMAIN, t->did, 0, 0);
+    path_is(t, 1);
+    path_change(t);
+    vtd_inv_iotlb(v, IOTLB_GLOBAL, 0, 0, 0);
+    path_is(t, 1);
+    /* By an address of the second stage, which need not be that of a table */
+    path_change(t);
+    vtd_inv_iotlb(v, IOTLB_PAGE, t->did, GPA(200), 0 | HINT);
+    path_is(t, 1);
+    path_free(t);
+}
+
+/* Permissions of the path */
+static void test_path_permission(const void *opaque)
+{
+    int level = GPOINTER_TO_INT(opaque) & 0xf;
+    bool nested = GPOINTER_TO_INT(opaque) & 0x10;
+    PathTest *t = path_new(nested, level);
+    uint32_t req = REQ_PASID(t->pasid);
+    VTD *v = t->f->v;
+
+    /* Taken away: stale with the hint */
+    vtd_writes(v, req, IOVA, PAGE(t->page));
+    vtd_clear(v, t->entry, FS_RW);
+    path_inv(t, IOVA, 1 | HINT);
+    vtd_writes(v, req, IOVA, PAGE(t->page));
+    vtd_writes(v, req, IOVA_BESIDE, PAGE(t->page + 64));
+    path_inv(t, IOVA, 1);
+    vtd_write_faults(v, req, IOVA, FR_WRITE);
+    vtd_reads(v, req, IOVA, PAGE(t->page));
+    vtd_write_faults(v, req, IOVA_BESIDE, FR_WRITE);
+
+    /* Given: needs no invalidation, 6.1 */
+    vtd_or(v, t->entry, FS_RW);
+    vtd_writes(v, req, IOVA, PAGE(t->page));
+    vtd_writes(v, req, IOVA_BESIDE, PAGE(t->page + 64));
+
+    vtd_clear(v, t->entry, FS_US);
+    path_inv(t, IOVA, 1);
+    vtd_read_faults(v, req, IOVA, FR_USER);
+    vtd_or(v, t->entry, FS_US);
+    vtd_reads(v, req, IOVA, PAGE(t->page));
+
+    /* Not present: stale with the hint; present needs no invalidation */
+    vtd_clear(v, t->entry, FS_P);
+    path_inv(t, IOVA, HINT);
+    vtd_reads(v, req, IOVA, PAGE(t->page));
+    path_inv(t, IOVA, 0);
+    vtd_read_faults(v, req, IOVA, FR_FS_P);
+    vtd_or(v, t->entry, FS_P);
+    vtd_reads(v, req, IOVA, PAGE(t->page));
+    path_free(t);
+}
+
+/* The second stage moves a first-stage table that has a cached entry */
+static void test_path_second_stage(void)
+{
+    PathTest *t = path_new(true, LEVEL_2M);
+    VTD *v = t->f->v;
+    uint64_t gpa = vtd_gpa(t->entry & ~0xfffULL), copy = vtd_alloc(v);
+    uint64_t leaf = vtd_entry(t->f->ss, gpa, LEVEL_4K);
+    int granularity;
+
+    vtd_put(v, copy + (t->entry & 0xfff), t->tables[1] | FS_ALL);
+    for (granularity = IOTLB_GLOBAL; granularity <= IOTLB_PAGE;
+         granularity++) {
+        remap(v, leaf, t->entry & ~0xfffULL);
+        vtd_inv_all(v);
+        path_is(t, 0);
+        remap(v, leaf, copy);
+        path_inv(t, IOVA, 1 | HINT);
+        path_is(t, 0);
+        vtd_inv_iotlb(v, granularity, DID_NESTED, gpa, 0);
+        path_is(t, 1);
+    }
+    path_free(t);
+}
+
+/*
+ * Translations are tagged by domain id and PASID, not by the function: two
+ * functions with the same of both must have the same tables, 6.2.1.
+ */
+static void test_inv_tags(void)
+{
+    Fixture *f = fixture_new_with_args(VTD_NESTING_OPTS, "multifunction=on "
+                                       "-device pasid-testdev,addr=4.1");
+    VTD *v = f->v;
+    VTDTable *other = vtd_first_stage(v, NULL);
+    uint64_t dir = v->dir;
+
+    /* The second function: the same PASID and domain id, another table */
+    vtd_map(other, IOVA, PAGE(10), LEVEL_4K);
+    vtd_map(other, IOVA + 0x1000, PAGE(11), LEVEL_4K);
+    v->dir = v->free_page;
+    v->free_page += (1 << 14) * sizeof(uint64_t);
+    vtd_set_pasid(v, P_FIRST, vtd_pe_first(other, DID_FIRST));
+    vtd_put(v, v->ctx + 32, (vtd_get(v, v->ctx) & 0xfff) | v->dir);
+    v->dir = dir;
+    vtd_map(f->fs, IOVA + 0x1000, PAGE(12), LEVEL_4K);
+
+    vtd_reads(v, FIRST, IOVA, PAGE(D_FIRST));
+    vtd_use_function(v, 1);
+    vtd_reads(v, FIRST, IOVA, PAGE(D_FIRST));
+    /* The tables that are cached are the first function's, too */
+    vtd_reads(v, FIRST, IOVA + 0x1000, PAGE(12));
+    vtd_inv_piotlb(v, PIOTLB_PASID, DID_FIRST, P_FIRST, 0, 0);
+    vtd_reads(v, FIRST, IOVA + 0x1000, PAGE(11));
+    vtd_use_function(v, 0);
+    vtd_reads(v, FIRST, IOVA, PAGE(10));
+    g_free(other);
+    fixture_free(f);
+}
+
+/*
+ * Two functions that use the same PASID for different things, each with a
+ * domain id of its own.
  */
 static void test_inv_functions(void)
 {
@@ -2480,6 +2731,19 @@ int main(int argc, char **argv)
                   test_inv_pasid_cache);
     add_data_func("/vtd/inv/pasid-cache/pasid", PC_PASID,
                   test_inv_pasid_cache);
+    for (fs = LEVEL_2M; fs <= LEVEL_TOP; fs++) {
+        for (ss = 0; ss <= 1; ss++) {
+            const char *stage = ss ? "nested" : "first";
+            g_autofree char *path = g_strdup_printf("/vtd/inv/path/%s/%d",
+                                                    stage, fs);
+            g_autofree char *perm = g_strdup_printf("%s/permission", path);
+
+            add_data_func(path, fs | (ss << 4), test_path);
+            add_data_func(perm, fs | (ss << 4), test_path_permission);
+        }
+    }
+    qtest_add_func("/vtd/inv/path/second-stage", test_path_second_stage);
+    qtest_add_func("/vtd/inv/tags", test_inv_tags);
     add_data_func("/vtd/inv/context-cache/global", CC_GLOBAL,
                   test_inv_context_cache);
     add_data_func("/vtd/inv/context-cache/domain", CC_DOMAIN,
