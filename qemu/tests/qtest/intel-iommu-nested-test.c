@@ -1390,9 +1390,21 @@ static void test_fault_nested_width(void)
         read_faults_with(v, e, beyond | FS_ALL, REQ_PASID(9), IOVA,
                          PAGE(D_NESTED), FR_FS_BEYOND);
     }
+    /*
+     * The pointer to the first stage: beyond the second stage it is an error of
+     * the PASID entry, SPT.4.4, and not one of a paging entry, SFS.5.  Beyond
+     * the host's address width the bits are reserved, SPT.3.  The last page of
+     * the second stage is none of that; it isn't mapped here.
+     */
     e = vtd_pasid_entry(v, 9) + 16;
     read_faults_with(v, e, beyond, REQ_PASID(9), IOVA, PAGE(D_NESTED),
                      FR_PE_INV);
+    read_faults_with(v, e, 1ULL << 47, REQ_PASID(9), IOVA, PAGE(D_NESTED),
+                     FR_PE_INV);
+    read_faults_with(v, e, 1ULL << 48, REQ_PASID(9), IOVA, PAGE(D_NESTED),
+                     FR_PE_RSVD);
+    read_faults_with(v, e, beyond - 0x1000, REQ_PASID(9), IOVA, PAGE(D_NESTED),
+                     FR_SS_P);
 
     /* The same second stage on its own */
     pe = vtd_pe_second(f->ss, 10);
@@ -1401,6 +1413,9 @@ static void test_fault_nested_width(void)
     vtd_reads(v, REQ_PASID(10), IOVA_SECOND, PAGE(D_SECOND));
     vtd_read_faults(v, REQ_PASID(10), beyond, FR_SS_BEYOND);
     vtd_read_faults(v, REQ_PASID(10), beyond | IOVA_SECOND, FR_SS_BEYOND);
+    /* SGN.5 is for what this entry translates, SGN.4 for the host's width */
+    vtd_read_faults(v, REQ_PASID(10), beyond - 0x1000, FR_SS_P);
+    vtd_read_faults(v, REQ_PASID(10), 1ULL << 48, FR_SS_BEYOND);
     fixture_free(f);
 }
 
@@ -2565,6 +2580,12 @@ static void test_props_refused(void)
                   "x-dev-iotlb-timeout");
     check_refused("device-iotlb=on,x-dev-iotlb-timeout=on",
                   "x-dev-iotlb-timeout");
+    check_refused("x-domain-bits=8", "x-domain-bits");
+    check_refused(VTD_NESTING_OPTS ",x-domain-bits=0", "x-domain-bits");
+    check_refused(VTD_NESTING_OPTS ",x-domain-bits=2", "x-domain-bits");
+    check_refused(VTD_NESTING_OPTS ",x-domain-bits=5", "x-domain-bits");
+    check_refused(VTD_NESTING_OPTS ",x-domain-bits=18", "x-domain-bits");
+    check_refused(VTD_NESTING_OPTS ",x-domain-bits=256", "x-domain-bits");
 }
 
 static void test_props_accepted(void)
@@ -2576,6 +2597,37 @@ static void test_props_accepted(void)
     check_starts(VTD_NESTING_OPTS ",device-iotlb=on,x-dev-iotlb-timeout=on");
     check_starts("x-scalable-mode=on,x-flts=on");
     check_starts("x-scalable-mode=on");
+}
+
+/* Domain ids of fewer bits: the last one works, the one behind it doesn't */
+static void test_props_domain_bits(void)
+{
+    int bits;
+
+    for (bits = 4; bits <= 16; bits += 2) {
+        g_autofree char *opts = g_strdup_printf("%s,x-domain-bits=%d",
+                                                VTD_NESTING_OPTS, bits);
+        Fixture *f = fixture_new_with_args(opts, NULL);
+        VTD *v = f->v;
+        uint16_t last = (1U << bits) - 1;
+
+        g_assert_cmpuint(CAP_ND(v->cap), ==, bits);
+        fixture_check(f);
+        vtd_set_pasid(v, 6, vtd_pe_nested(f->nfs, last));
+        vtd_reads(v, REQ_PASID(6), IOVA, PAGE(D_NESTED));
+        remap(v, f->nfs_leaf, GPA(D_SECOND));
+        vtd_inv_piotlb(v, PIOTLB_PASID, last - 1, 6, 0, 0);
+        vtd_reads(v, REQ_PASID(6), IOVA, PAGE(D_NESTED));
+        vtd_inv_piotlb(v, PIOTLB_PASID, last, 6, 0, 0);
+        vtd_reads(v, REQ_PASID(6), IOVA, PAGE(D_SECOND));
+        if (bits < 16) {
+            vtd_set_pasid(v, 7, vtd_pe_nested(f->nfs, last + 1));
+            vtd_read_faults(v, REQ_PASID(7), IOVA, FR_PE_RSVD);
+            vtd_set_pasid(v, 8, vtd_pe_nested(f->nfs, 0x8000 | 1));
+            vtd_read_faults(v, REQ_PASID(8), IOVA, FR_PE_RSVD);
+        }
+        fixture_free(f);
+    }
 }
 
 /* Every combination works, or is refused with a message */
@@ -2760,6 +2812,7 @@ int main(int argc, char **argv)
 
     qtest_add_func("/vtd/props/refused", test_props_refused);
     qtest_add_func("/vtd/props/accepted", test_props_accepted);
+    qtest_add_func("/vtd/props/domain-bits", test_props_domain_bits);
     qtest_add_func("/vtd/props/matrix", test_props_matrix);
 
     qtest_add_func("/vtd/reset", test_reset);

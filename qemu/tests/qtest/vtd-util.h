@@ -28,6 +28,7 @@
 #define VTD_REG_ICS             0x9c
 #define VTD_REG_IQERCD          0xb0
 
+#define CAP_ND(cap)             (4 + 2 * extract64(cap, 0, 3))
 #define CAP_MAMV(cap)           extract64(cap, 48, 6)
 #define CAP_MGAW(cap)           (extract64(cap, 16, 6) + 1)
 #define CAP_FRO(cap)            (extract64(cap, 24, 10) * 16)
