@@ -74,6 +74,60 @@ style()
 	return $bad
 }
 
+# What this script makes of a log and an exit status: no result is lost.
+results()
+{
+	local nr=0 want status text out=$logs/results.out parts=$logs/results.parts
+	local two=$'TAP version 13\n1..2\nok 1 a\nok 2 b\n'
+	local -a samples=(
+		"2 0 0|0|$two"
+		"4 0 0|0|$two$two"
+		"1 0 1|0|${two/%b?/b # SKIP why}"
+		"0 0 1|4|TAP version 13"$'\n'"1..0 # SKIP why"
+		# As GLib has it, without a version or with the plan last
+		"2 0 0|0|# random seed"$'\n'"${two#*13?}"
+		"2 0 0|0|TAP version 14"$'\n'"ok 1 a"$'\n'"ok 2 b"$'\n'"1..2"
+		# As KUnit has it: what counts are the cases
+		"2 0 0|0|KTAP version 1"$'\n'"1..1"$'\n'"    KTAP version 1"$'\n'"    # Subtest: s"$'\n'"    1..2"$'\n'"    ok 1 a"$'\n'"    ok 2 b"$'\n'"ok 1 s"
+		"1 1 0|0|KTAP version 1"$'\n'"1..1"$'\n'"    KTAP version 1"$'\n'"    # Subtest: s"$'\n'"    1..2"$'\n'"    ok 1 a"$'\n'"ok 1 s"
+		# Without TAP
+		"1 0 0|0|text" "0 0 1|4|why"$'\n' "0 1 0|1|text" "1 0 0|0|"
+		# Cut off: after 2 of 5, in the second document, before the first, before the plan
+		"2 3 0|0|${two/1..2/1..5}"
+		"3 1 0|0|$two${two%ok 2*}"
+		"0 2 0|0|${two%ok 1*}"
+		"0 1 0|0|TAP version 13"
+		"2 1 0|1|$two"
+		"2 1 0|124|$two"
+		# No plan, a plan of nothing, more than planned, numbers twice, giving up
+		"2 1 0|0|${two/1..2?/}"
+		"0 1 0|0|TAP version 13"$'\n'"1..0"
+		"2 1 0|0|${two}ok 3 c"
+		"2 1 0|0|${two}not ok 3 c"
+		"2 1 0|0|${two/ok 2/ok 1}"
+		"2 1 0|0|${two}Bail out! why"
+		"1 1 0|0|${two/ok 2/not ok 2}"
+		"1 1 0|1|${two/ok 2/not ok 2}"
+	)
+	echo "1..${#samples[@]}"
+	for text in "${samples[@]}"; do
+		nr=$((nr + 1)) want=${text%%|*} text=${text#*|}
+		status=${text%%|*} text=${text#*|}
+		printf 'say() { printf %%s %q; return %s; }\nlane trees\npart results-sample sample say\n' \
+			"$text" "$status" >"$parts"
+		status=0
+		LAB_PARTS=$parts "$lab/check" >"$out" || status=1
+		if [ "$(tail -n 1 "$out")" = "$(printf '%d passed, %d failed, %d skipped' $want)" ] &&
+		   [ "$status" = "$([[ $want == *' 0 '* ]]; echo $?)" ]; then
+			echo "ok $nr $want"
+		else
+			sed 's/^/# /' "$out"
+			echo "not ok $nr not $want:"
+			sed 's/^/# /' <<<"$text"
+		fi
+	done
+}
+
 # The layouts are the same for 32-bit and 64-bit callers, and what they were;
 # numbers too, and no code in the header (R2, R25, R26).
 layouts()
@@ -126,12 +180,12 @@ abi()
 # Kernels of another time with programs of each (R16, R21), and what must not build.
 versions()
 {
-	local what file says edit source=$build/versions/linux objects=$build/versions/objects bad=0
+	local what file says edit source=$build/versions/linux objects=$build/versions/objects bad=0 nr=0
 	"$lab/build" kernel version1
 	"$lab/run" --version1 -- "$bindir/client_v1" || return 1
 	"$lab/run" --version1 -- "$bindir/client_v2" || return 1
 	"$lab/run" --version1 -- "$bindir/client_v2" insist | tee "$logs/insist.out" || return 1
-	grep 'bind is refused: Operation not supported' "$logs/insist.out" || return 1
+	grep -q 'bind is refused: Operation not supported' "$logs/insist.out" || return 1
 
 	"$lab/build" kernel version3
 	"$lab/run" --version3 -- sh -c "$bindir/client_v1 && $bindir/client_v2" || return 1
@@ -139,6 +193,8 @@ versions()
 
 	git -C "$source" checkout -q -f .
 	make -s -C "$source" O="$objects" drivers/iommu/iommu-uapi.o || return 1
+	echo "TAP version 13"
+	echo "1..$(grep -cE '\|[hci]\|' "$lab/versions/forbidden")"
 	while IFS='|' read -r what file says edit; do
 		case $file in
 		h) file=include/uapi/linux/iommu.h ;;
@@ -146,16 +202,17 @@ versions()
 		i) file=include/linux/iommu-uapi.h ;;
 		*) continue ;;
 		esac
+		nr=$((nr + 1))
 		sed -i -E "$edit" "$source/$file"
 		if git -C "$source" diff --quiet; then
-			echo "not ok forbidden: $what (the edit finds nothing)"; bad=1
+			echo "not ok $nr forbidden: $what (the edit finds nothing)"; bad=1
 		elif make -s -C "$source" O="$objects" drivers/iommu/iommu-uapi.o >"$objects/forbidden" 2>&1; then
-			echo "not ok forbidden: $what (it builds)"; bad=1
+			echo "not ok $nr forbidden: $what (it builds)"; bad=1
 		elif grep -qF "$says" "$objects/forbidden"; then
-			echo "ok forbidden: $what"
+			echo "ok $nr forbidden: $what"
 		else
 			head -5 "$objects/forbidden"
-			echo "not ok forbidden: $what (not for that reason)"; bad=1
+			echo "not ok $nr forbidden: $what (not for that reason)"; bad=1
 		fi
 		git -C "$source" checkout -q -f .
 	done <"$lab/versions/forbidden"
@@ -243,11 +300,9 @@ emulator()
 	QTEST_QEMU_BINARY=./qemu-system-x86_64 "./$1" --tap -k
 }
 
-# The suite is one test of the kernel's; what counts here are its cases.
 kunit()
 {
-	"$lab/run" "$@" -- sh -c 'modprobe iommu-uapi-kunit; cat /sys/kernel/debug/kunit/*/results' |
-		tr -d '\r' | sed -E 's/^    //; t; /^(not )?ok /d'
+	"$lab/run" "$@" -- sh -c 'modprobe iommu-uapi-kunit && cat /sys/kernel/debug/kunit/*/results'
 }
 
 # Here a skip is what must come, and no test of the host's own. The mediated device joins
@@ -319,6 +374,7 @@ on_kernel()
 bindir=$build/programs
 
 lane trees
+part results "what lab/check makes of logs" results
 part licences "every file names its licence" licences
 part roundtrip "patches and trees say the same" roundtrip
 part mails "git am of the mails gives the same tree" mails
