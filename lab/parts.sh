@@ -350,7 +350,7 @@ groups()
 themes32()
 {
 	"$lab/run" --qemu -device --qemu pasid-testdev,addr=6,pasid-width=0 -- sh -c "bad=0
-		for t in states pasids scope groups promises reset; do $bindir/\${t}32 -T fail_nth || bad=1; done
+		for t in states pasids scope groups promises reset stale; do $bindir/\${t}32 -T fail_nth || bad=1; done
 		exit \$bad"
 }
 
@@ -406,10 +406,11 @@ part requests32 "the same as a 32-bit program" "$lab/run" -- "$bindir/page_reque
 part states "what requests translate by, and every way from one state to another" "$lab/run" -- "$bindir/states" -T fail_nth
 part pasids "PASIDs that the guest picks, and those of the host" "$lab/run" -- "$bindir/pasids" -T fail_nth
 part scope "which bindings an invalidation is for" "$lab/run" -- "$bindir/scope"
+part stale "random invalidations: what is named is fresh, and the rest left alone" "$lab/run" -- "$bindir/stale"
 part groups "what each group can do, and devices that differ" groups
 part promises "every contract that is made can be kept" "$lab/run" -- "$bindir/promises"
 part reset "resets, time limits, DMA faults" "$lab/run" -- "$bindir/reset"
-part themes32 "the same six as 32-bit programs" themes32
+part themes32 "the same seven as 32-bit programs" themes32
 part clients "programs of each version" "$lab/run" -- sh -c "$bindir/client_v1 && $bindir/client_v2 insist"
 part hosts "two hosts, and what they have in common" hosts
 part plain "without nesting: skipped with a reason, nothing new in the log" plain

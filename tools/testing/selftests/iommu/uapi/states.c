@@ -77,7 +77,7 @@ FIXTURE_SETUP(states)
 		return;
 	if (!(n->caps.features & IOMMU_UAPI_FEAT_BIND_PASID))
 		SKIP(return, "no PASIDs for this device");
-	n->td.ats = variant->nth;
+	n->td.ats = device_caches(n);
 	ASSERT_OK(gmem_init(&n->mem, GUEST_BASE, GUEST_SIZE));
 	ASSERT_OK(map_memory(n));
 	for (i = 0; i < 3; i++)
@@ -558,7 +558,7 @@ TEST_F_TIMEOUT(states, two_devices, SLOW)
 	if (rc == -ENODEV)
 		SKIP(return, "needs two devices");
 	ASSERT_OK(rc);
-	other.td.ats = !variant->nth;
+	other.td.ats = device_caches(&other);
 	for (state = SECOND_LEVEL; state <= BLOCKED; state++) {
 		unbind(&other, pasid);
 		if (state != BLOCKED)
@@ -578,11 +578,86 @@ TEST_F_TIMEOUT(states, two_devices, SLOW)
 	EXPECT_EQ(TABLE_0, state_of(self, &other, pasid));
 	ASSERT_OK(xioctl(n->group, VFIO_GROUP_SET_CONTAINER, &n->container));
 	ASSERT_OK(nest_device(n));
-	n->td.ats = variant->nth;
+	n->td.ats = device_caches(n);
 	EXPECT_STATE(at_start(pasid), pasid);
 	EXPECT_EQ(TABLE_0, state_of(self, &other, pasid));
 	close(other.td.fd);
 	close(other.group);
+}
+
+/* ---- what a bind's flags allow ---- */
+
+/* How a transfer ends, for requests of any kind */
+static int tag_read(struct nest *n, __u32 tag, __u64 va)
+{
+	__u64 got;
+
+	return testdev_read(&n->td, tag, va, &got, sizeof(got));
+}
+
+static int tag_write(struct nest *n, __u32 tag, __u64 va)
+{
+	__u64 val = 0;
+
+	return testdev_write(&n->td, tag, va, &val, sizeof(val));
+}
+
+/*
+ * Without SRE, nothing that is privileged gets through. With it, those requests may
+ * use pages of either kind, and others still only those that have the U/S bit. WPE
+ * says whether a page that can't be written is so for privileged requests too.
+ */
+TEST_F_TIMEOUT(states, privileged, SLOW)
+{
+	const __u64 user = GUEST_VA + PGT_2M, super = user + PGT_4K,
+		    read_only = super + PGT_4K;
+	const __u32 user_tag = TESTDEV_PASID(PASID),
+		    priv_tag = user_tag | TESTDEV_PRIV;
+	static const __u64 flags[] = {
+		0, IOMMU_UAPI_VTD_SRE, IOMMU_UAPI_VTD_SRE | IOMMU_UAPI_VTD_WPE,
+		IOMMU_UAPI_VTD_WPE, 0,
+	};
+	struct nest *n = &self->n;
+	struct pgt *pt = &self->pt[0];
+	struct bind_arg arg;
+	unsigned int i;
+
+	/* Without a PASID, nothing can say that it is privileged. */
+	if (!variant->pasid)
+		return;
+	if (!(n->caps.features & IOMMU_UAPI_FEAT_PASID_PRIV))
+		SKIP(return, "no privileged requests with a PASID");
+	ASSERT_OK(pgt_map(pt, user, self->page[1], PGT_4K, PGT_RW));
+	ASSERT_OK(pgt_map(pt, super, self->page[1], PGT_4K, PGT_P | PGT_W));
+	ASSERT_OK(pgt_map(pt, read_only, self->page[1], PGT_4K, PGT_RO));
+	for (i = 0; i < ARRAY_LEN(flags); i++) {
+		int sre = flags[i] & IOMMU_UAPI_VTD_SRE ? TESTDEV_DONE :
+							  TESTDEV_FAULT;
+		int wpe = flags[i] & IOMMU_UAPI_VTD_WPE ? TESTDEV_FAULT : sre;
+
+		bind_init(&arg, n, PASID, pt->root);
+		arg.data.vtd.flags = flags[i];
+		/* Bound anew, and in the place of another */
+		if (i)
+			arg.data.flags = IOMMU_UAPI_BIND_REPLACE;
+		ASSERT_OK(do_bind(n, &arg));
+
+		EXPECT_EQ(sre, tag_read(n, priv_tag, user));
+		EXPECT_EQ(sre, tag_write(n, priv_tag, user));
+		EXPECT_EQ(sre, tag_read(n, priv_tag, super));
+		EXPECT_EQ(sre, tag_write(n, priv_tag, super));
+		EXPECT_EQ(sre, tag_read(n, priv_tag, read_only));
+		EXPECT_EQ(wpe, tag_write(n, priv_tag, read_only))
+			TH_LOG("flags 0x%llx", flags[i]);
+		EXPECT_EQ(TESTDEV_DONE, tag_read(n, user_tag, user));
+		EXPECT_EQ(TESTDEV_DONE, tag_write(n, user_tag, user));
+		EXPECT_EQ(TESTDEV_FAULT, tag_read(n, user_tag, super));
+		EXPECT_EQ(TESTDEV_FAULT, tag_write(n, user_tag, super));
+		EXPECT_EQ(TESTDEV_DONE, tag_read(n, user_tag, read_only));
+		EXPECT_EQ(TESTDEV_FAULT, tag_write(n, user_tag, read_only));
+	}
+	ASSERT_OK(unbind(n, PASID));
+	EXPECT_EQ(TESTDEV_FAULT, tag_read(n, priv_tag, user));
 }
 
 /* ---- the second level, bound ---- */

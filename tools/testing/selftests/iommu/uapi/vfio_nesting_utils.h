@@ -194,6 +194,19 @@ static inline int nest_device(struct nest *n)
 	return fd < 0 ? fd : testdev_init(&n->td, fd);
 }
 
+/*
+ * Does the device ask for translations, and keep them? In the lab, commands that do
+ * exist together with page requests.
+ */
+static inline int device_caches(struct nest *n)
+{
+	const __u32 num = 5;
+
+	testdev_put(&n->td, TESTDEV_REG_PRNUM, &num, sizeof(num));
+	return n->caps.inv_dev_iotlb &&
+	       testdev_get32(&n->td, TESTDEV_REG_PRNUM) == num;
+}
+
 /**
  * nest_open - open a container, a group and its device
  * @n: filled in
