@@ -69,7 +69,7 @@ FIXTURE_SETUP(scope)
 	if (rc == -ENODEV)
 		SKIP(return, "needs two devices");
 	ASSERT_OK(rc);
-	n[1].td.ats = 1;
+	n[1].td.ats = device_caches(&n[1]);
 	self->va = GUEST_VA;
 	for (d = 0; d < DEVICES; d++) {
 		for (k = 0; k < KINDS; k++) {
