@@ -341,8 +341,8 @@ static bool pasid_testdev_ats_invalidate(PCIDevice *pdev,
 }
 
 /*
- * A translated request: the IOMMU, which gave the translation, does not check
- * it.
+ * A translated request: the IOMMU, which gave the translation, checks no more
+ * than who sends it.
  */
 static MemTxResult pasid_testdev_translated_request(PasidTestDev *d,
                                                     dma_addr_t addr, void *buf,
@@ -353,7 +353,7 @@ static MemTxResult pasid_testdev_translated_request(PasidTestDev *d,
                                                             DTLB_PAGE_MASK);
     MemTxAttrs attrs = { .requester_id = pci_requester_id(PCI_DEVICE(d)) };
 
-    if (!t) {
+    if (!t || !pci_ats_translated(PCI_DEVICE(d))) {
         return MEMTX_ERROR;
     }
     return dma_memory_rw(&address_space_memory,

@@ -165,6 +165,13 @@ struct PCIPASIDOps {
                                    bool is_write, PCIPASIDFlags flags);
 
     /**
+     * @ats_translated: does the IOMMU let translated requests pass?
+     *
+     * Optional.  Without it, they pass.
+     */
+    bool (*ats_translated)(PCIBus *bus, void *opaque, int devfn);
+
+    /**
      * @page_request: handle a page request
      *
      * Optional.
@@ -216,6 +223,15 @@ MemTxResult pci_dma_rw_pasid(PCIDevice *dev, uint32_t pasid, dma_addr_t addr,
 IOMMUTLBEntry pci_ats_translate(PCIDevice *dev, bool has_pasid, uint32_t pasid,
                                 dma_addr_t addr, bool is_write,
                                 PCIPASIDFlags flags);
+
+/**
+ * pci_ats_translated: May a device use the translations that it has?
+ *
+ * @dev: #PCIDevice that is about to send a translated request
+ *
+ * Returns: whether the IOMMU lets the request pass.
+ */
+bool pci_ats_translated(PCIDevice *dev);
 
 /**
  * pci_page_request: Send a Page Request Message
