@@ -672,7 +672,7 @@ static void show(struct __test_metadata *_metadata,
 	for (i = 0; i < self->nr; i++) {
 		const struct named *e = &self->named[i];
 
-		TH_LOG("%d: for 0x%x, caches %u, granularity %d: 0x%llx-0x%llx by 0x%llx, flags 0x%x",
+		TH_LOG("%d: for 0x%x, caches %u, granularity %d: 0x%llx-0x%llx, 0x%llx, flags 0x%x",
 		       i, e->who, e->caches, e->granularity, e->range.first,
 		       e->range.last,
 		       self->arg.entry[i].addr_info.granule_size,

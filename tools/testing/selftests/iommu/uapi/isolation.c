@@ -1,0 +1,628 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a device, a container or a process can do to others: devices that don't
+ * answer invalidations, resets under load, failures of one of two devices that
+ * share a second level, and ioctls that wait for memory of the user.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <linux/userfaultfd.h>
+
+#include "device.h"
+#include "harness.h"
+
+#define PASID		3
+/* Mapped and unmapped again and again */
+#define SPARE		(GUEST_BASE + 0x10000000)
+
+/* ---- a device that does not answer ---- */
+
+FIXTURE(silent)
+{
+	struct nest n;
+	struct nest other;
+	struct pgt pt;
+	__u64 page[2];
+	__u32 tag;
+	__u32 lost;
+};
+
+FIXTURE_VARIANT(silent)
+{
+	__u32 pasid;
+};
+
+FIXTURE_VARIANT_ADD(silent, no_pasid)
+{
+	.pasid = 0,
+};
+
+FIXTURE_VARIANT_ADD(silent, pasid)
+{
+	.pasid = PASID,
+};
+
+FIXTURE_SETUP(silent)
+{
+	struct nest *n = &self->n;
+	int rc, i;
+
+	if (!need_extension(_metadata) ||
+	    !test_open(_metadata, n, 1, 1, VFIO_TYPE1_NESTING_IOMMU))
+		return;
+	if (!device_caches(n))
+		SKIP(return, "the second device keeps no translations");
+	ASSERT_OK(guest_memory(n, GUEST_BASE));
+	rc = guest_device(&self->other, n, 2);
+	if (rc == -ENODEV)
+		SKIP(return, "needs a third device");
+	ASSERT_OK(rc);
+	self->tag = pasid_tag(variant->pasid);
+	ASSERT_OK(pgt_init(&self->pt, &n->mem));
+	for (i = 0; i < 2; i++) {
+		self->page[i] = gmem_alloc(&n->mem, PGT_4K, PGT_4K);
+		mem_set(gmem_ptr(&n->mem, self->page[i]), 0x11 + i);
+	}
+	pgt_map(&self->pt, GUEST_VA, self->page[0], PGT_4K, PGT_RW);
+	ASSERT_OK(bind_table(n, variant->pasid, self->pt.root));
+	ASSERT_OK(bind_table(&self->other, variant->pasid, self->pt.root));
+	self->lost = testdev_get32(&n->td, TESTDEV_REG_INVLOST);
+}
+
+FIXTURE_TEARDOWN(silent)
+{
+}
+
+static int invalidate_group(struct nest *n, __u32 pasid)
+{
+	static struct inv_arg inv;
+
+	inv_init(&inv, 1);
+	inv_pasid(&inv.entry[0], n, pasid);
+	inv.entry[0].pasid_info.flags |= IOMMU_UAPI_INV_PASID_GROUP;
+	inv.entry[0].pasid_info.archid = n->group_id;
+	return do_inv(n, &inv);
+}
+
+static int reads(struct nest *n, __u32 pasid, __u64 expected)
+{
+	__u64 got = 0;
+	int rc = dma_read(n, pasid, GUEST_VA, &got);
+
+	return rc ? rc : got == expected ? 0 : -EILSEQ;
+}
+
+static __u32 times_lost(struct _test_data_silent *self)
+{
+	return testdev_get32(&self->n.td, TESTDEV_REG_INVLOST) - self->lost;
+}
+
+/* R34: told so, and the device can't go on using what it had. */
+TEST_F_TIMEOUT(silent, invalidate, SLOW)
+{
+	struct nest *n = &self->n, *other = &self->other;
+	__u32 pasid = variant->pasid, lost;
+	int i;
+
+	ASSERT_OK(reads(n, pasid, 0x11));
+	ASSERT_OK(reads(other, pasid, 0x11));
+	ASSERT_OK(testdev_silence(&n->td, 1));
+	pgt_map(&self->pt, GUEST_VA, self->page[1], PGT_4K, PGT_RW);
+	/* Both have the old page. */
+	ASSERT_OK(reads(n, pasid, 0x11));
+	ASSERT_OK(reads(other, pasid, 0x11));
+
+	EXPECT_ERR(EIO, invalidate_group(n, pasid));
+	lost = times_lost(self);
+	EXPECT_LT(0, lost);
+	EXPECT_GT(10, lost);
+	EXPECT_EQ(TESTDEV_FAULT, reads(n, pasid, 0x11));
+	EXPECT_OK(invalidate_group(other, pasid));
+	EXPECT_OK(reads(other, pasid, 0x12));
+
+	/* It is not asked again, and every call comes back. */
+	for (i = 0; i < 10; i++)
+		EXPECT_ERR(EIO, invalidate_group(n, pasid));
+	EXPECT_ERR(EIO, invalidate_pasid(n, pasid));
+	EXPECT_OK(unbind(n, pasid));
+	EXPECT_OK(bind_table(n, pasid, self->pt.root));
+	EXPECT_EQ(lost, times_lost(self));
+	EXPECT_EQ(TESTDEV_FAULT, reads(n, pasid, 0x12));
+
+	/* The reset makes it answer again, and brings it back. */
+	ASSERT_OK(xioctl_num(n->td.fd, VFIO_DEVICE_RESET, 0));
+	ASSERT_OK(testdev_master(&n->td, 1));
+	EXPECT_OK(reads(n, pasid, 0x12));
+	pgt_map(&self->pt, GUEST_VA, self->page[0], PGT_4K, PGT_RW);
+	EXPECT_OK(invalidate_pasid(n, pasid));
+	EXPECT_OK(reads(n, pasid, 0x11));
+	EXPECT_OK(reads(other, pasid, 0x11));
+	EXPECT_EQ(lost, times_lost(self));
+}
+
+/* Memory goes away although the device does not answer. */
+TEST_F_TIMEOUT(silent, unmap, SLOW)
+{
+	struct nest *n = &self->n, *other = &self->other;
+	__u32 pasid = variant->pasid;
+	__u64 *spare;
+
+	spare = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, spare);
+	*spare = 0x33;
+	ASSERT_OK(nest_map(n->container, spare, SPARE, PGT_4K,
+			   VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE));
+	pgt_map(&self->pt, GUEST_VA, SPARE, PGT_4K, PGT_RW);
+	ASSERT_OK(reads(n, pasid, 0x33));
+	ASSERT_OK(reads(other, pasid, 0x33));
+
+	ASSERT_OK(testdev_silence(&n->td, 1));
+	EXPECT_OK(nest_unmap(n->container, SPARE, PGT_4K));
+	*spare = 0x44;
+	EXPECT_EQ(TESTDEV_FAULT, reads(n, pasid, 0x33));
+	EXPECT_EQ(TESTDEV_FAULT, reads(other, pasid, 0x33));
+	EXPECT_LT(0, times_lost(self));
+
+	/* The other one is as well as before. */
+	pgt_map(&self->pt, GUEST_VA, self->page[1], PGT_4K, PGT_RW);
+	EXPECT_OK(invalidate_group(other, pasid));
+	EXPECT_OK(reads(other, pasid, 0x12));
+}
+
+/* A device that is blocked leaves, and comes back, with nothing bound. */
+TEST_F_TIMEOUT(silent, leave, SLOW)
+{
+	struct nest *n = &self->n;
+	__u32 pasid = variant->pasid;
+
+	ASSERT_OK(reads(n, pasid, 0x11));
+	ASSERT_OK(testdev_silence(&n->td, 1));
+	EXPECT_OK(unbind(n, pasid));
+	EXPECT_EQ(TESTDEV_FAULT, reads(n, pasid, 0x11));
+	/* VFIO resets it. */
+	ASSERT_OK(group_leave(n));
+	ASSERT_OK(xioctl(n->group, VFIO_GROUP_SET_CONTAINER, &n->container));
+	ASSERT_OK(nest_device(n));
+	EXPECT_OK(bind_table(n, pasid, self->pt.root));
+	EXPECT_OK(reads(n, pasid, 0x11));
+	pgt_map(&self->pt, GUEST_VA, self->page[1], PGT_4K, PGT_RW);
+	EXPECT_OK(invalidate_pasid(n, pasid));
+	EXPECT_OK(reads(n, pasid, 0x12));
+}
+
+/* ---- invalidations and a device that can't answer ---- */
+
+struct flusher {
+	struct nest *n;
+	__u32 pasid;
+	void *page;
+	atomic_int stop;
+	atomic_uint rounds;
+	int rc;
+};
+
+/* Flush through the first level and through the second one. */
+static void *flush(void *data)
+{
+	struct flusher *f = data;
+
+	while (!f->stop && !f->rc) {
+		f->rc = nest_map(f->n->container, f->page, SPARE, PGT_4K,
+				 VFIO_DMA_MAP_FLAG_READ);
+		/* Nothing may be bound right now. */
+		if (!f->rc)
+			invalidate_pasid(f->n, f->pasid);
+		if (!f->rc)
+			f->rc = nest_unmap(f->n->container, SPARE, PGT_4K);
+		f->rounds++;
+	}
+	return NULL;
+}
+
+static int flush_start(struct flusher *f, struct nest *n, __u32 pasid,
+		       pthread_t *thread)
+{
+	memset(f, 0, sizeof(*f));
+	f->n = n;
+	f->pasid = pasid;
+	f->page = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return f->page == MAP_FAILED ? -ENOMEM :
+				       -pthread_create(thread, NULL, flush, f);
+}
+
+static int flush_stop(struct flusher *f, pthread_t thread)
+{
+	f->stop = 1;
+	pthread_join(thread, NULL);
+	return f->rc;
+}
+
+/* Go on when the other thread has been through once more. */
+static void flush_once(struct flusher *f)
+{
+	unsigned int rounds = f->rounds;
+
+	while (f->rounds - rounds < 2 && !f->rc)
+		sched_yield();
+}
+
+/* None arrives while the device's ATS is off, and none is lost */
+TEST_F_TIMEOUT(silent, reset_under_load, SLOW)
+{
+	struct nest *n = &self->n;
+	__u32 off = testdev_get32(&n->td, TESTDEV_REG_INVOFF);
+	struct flusher f;
+	pthread_t thread;
+	int i;
+
+	/* Where the map has to be read-write, see FEAT_RO_MAP */
+	ASSERT_OK(flush_start(&f, n, variant->pasid, &thread));
+	for (i = 0; i < 20; i++) {
+		ASSERT_OK(xioctl_num(n->td.fd, VFIO_DEVICE_RESET, 0));
+		if (i % 4 == 3) {
+			close(n->td.fd);
+			flush_once(&f);
+			ASSERT_OK(nest_device(n));
+		}
+		flush_once(&f);
+	}
+	EXPECT_OK(flush_stop(&f, thread));
+	EXPECT_EQ(off, testdev_get32(&n->td, TESTDEV_REG_INVOFF));
+	EXPECT_EQ(0, times_lost(self));
+
+	ASSERT_OK(testdev_master(&n->td, 1));
+	ASSERT_OK(reads(n, variant->pasid, 0x11));
+	pgt_map(&self->pt, GUEST_VA, self->page[1], PGT_4K, PGT_RW);
+	EXPECT_OK(invalidate_pasid(n, variant->pasid));
+	EXPECT_OK(reads(n, variant->pasid, 0x12));
+}
+
+/* ATS stays on, whatever requests without PASID are translated by. */
+TEST_F_TIMEOUT(silent, rebind_under_load, SLOW)
+{
+	struct nest *n = &self->n;
+	__u32 off = testdev_get32(&n->td, TESTDEV_REG_INVOFF);
+	struct flusher f;
+	pthread_t thread;
+	int i;
+
+	ASSERT_OK(flush_start(&f, n, variant->pasid, &thread));
+	for (i = 0; i < 30; i++) {
+		unbind(n, 0);
+		ASSERT_OK(bind_second_level(n, 0, 0));
+		ASSERT_OK(unbind(n, 0));
+		ASSERT_OK(bind_table(n, 0, self->pt.root));
+	}
+	EXPECT_OK(flush_stop(&f, thread));
+	EXPECT_EQ(off, testdev_get32(&n->td, TESTDEV_REG_INVOFF));
+	EXPECT_EQ(0, times_lost(self));
+}
+
+/* ---- two devices that share a second level ---- */
+
+/* Is what @n has cached of the second level gone when the memory is unmapped? */
+static int unmap_is_seen(struct nest *n, __u64 *spare)
+{
+	__u64 got = 0;
+	int rc;
+
+	*spare = 0x55;
+	rc = nest_map(n->container, spare, SPARE, PGT_4K,
+		      VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE);
+	if (rc)
+		return rc;
+	rc = dma_read(n, 0, SPARE, &got);
+	if (rc || got != 0x55)
+		return rc ? rc : -EILSEQ;
+	rc = nest_unmap(n->container, SPARE, PGT_4K);
+	if (rc)
+		return rc;
+	return dma_read(n, 0, SPARE, &got) == TESTDEV_FAULT ? 0 : -ESTALE;
+}
+
+enum { BIND, REPLACE, UNBIND, SECOND_LEVEL, JOIN, LEAVE, STEPS };
+
+static int step(struct nest *a, int what, __u32 pasid, __u64 root)
+{
+	switch (what) {
+	case BIND:
+		return bind_table(a, pasid, root);
+	case REPLACE:
+		return replace_table(a, pasid, root);
+	case UNBIND:
+		return unbind(a, pasid);
+	case SECOND_LEVEL:
+		return bind_second_level(a, pasid, 0);
+	case JOIN:
+		return xioctl(a->group, VFIO_GROUP_SET_CONTAINER,
+			      &a->container);
+	default:
+		return xioctl(a->group, VFIO_GROUP_UNSET_CONTAINER, NULL);
+	}
+}
+
+/* What has to be done before the step can be tried (again) */
+static void before(struct nest *a, int what, __u32 pasid, __u64 root)
+{
+	if (what == JOIN)
+		xioctl(a->group, VFIO_GROUP_UNSET_CONTAINER, NULL);
+	else
+		xioctl(a->group, VFIO_GROUP_SET_CONTAINER, &a->container);
+	unbind(a, pasid);
+	if (what == REPLACE || what == UNBIND || what == LEAVE)
+		bind_table(a, pasid, root);
+}
+
+/* R35: whatever fails for one device, the other one is flushed. */
+TEST_F_TIMEOUT(silent, fail_nth, SLOW)
+{
+	int fd = fail_nth_open("thread-self"), what, nth, rc, left, failed;
+	struct nest *a = &self->other, *b = &self->n;
+	__u64 *spare;
+
+	if (fd < 0)
+		SKIP(return, "the kernel can't inject faults");
+	spare = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, spare);
+	/* Both on the second level, which is where they share tags */
+	unbind(b, 0);
+	ASSERT_OK(bind_second_level(b, 0, 0));
+	ASSERT_OK(unmap_is_seen(b, spare));
+	close(a->td.fd);
+	a->td.fd = -1;
+
+	for (what = 0; what < STEPS; what++) {
+		failed = 0;
+		for (nth = 1; nth < 400; nth++) {
+			before(a, what, variant->pasid, self->pt.root);
+			ASSERT_OK(fail_nth_arm(fd, nth));
+			rc = step(a, what, variant->pasid, self->pt.root);
+			left = fail_nth_left(fd);
+			EXPECT_OK(unmap_is_seen(b, spare))
+				TH_LOG("step %d, allocation %d: %d", what, nth,
+				       rc);
+			if (left)
+				break;
+			failed += !!rc;
+		}
+		TH_LOG("step %d: %d allocations, %d failed", what, nth - 1,
+		       failed);
+		EXPECT_OK(rc);
+	}
+	close(fd);
+}
+
+/* ---- ioctls that wait for memory of the user ---- */
+
+FIXTURE(held)
+{
+	struct nest n;
+	struct pgt pt;
+	void *page;
+	int uffd;
+};
+
+FIXTURE_SETUP(held)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range.len = PGT_4K,
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	struct nest *n = &self->n;
+
+	if (!need_extension(_metadata) ||
+	    !test_open(_metadata, n, 0, 1, VFIO_TYPE1_NESTING_IOMMU))
+		return;
+	self->uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	if (self->uffd < 0)
+		SKIP(return, "no userfaultfd");
+	ASSERT_OK(xioctl(self->uffd, UFFDIO_API, &api));
+	self->page = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->page);
+	reg.range.start = (uintptr_t)self->page;
+	ASSERT_OK(xioctl(self->uffd, UFFDIO_REGISTER, &reg));
+	ASSERT_OK(guest_memory(n, GUEST_BASE));
+	ASSERT_OK(pgt_init(&self->pt, &n->mem));
+	ASSERT_OK(bind_table(n, PASID, self->pt.root));
+}
+
+FIXTURE_TEARDOWN(held)
+{
+}
+
+struct caller {
+	pthread_t thread;
+	int container;
+	unsigned long cmd;
+	void *arg;
+	int rc;
+};
+
+static void *call(void *data)
+{
+	struct caller *c = data;
+
+	c->rc = xioctl(c->container, c->cmd, c->arg);
+	return NULL;
+}
+
+/* Returns when the call waits for the page. */
+static int hold(struct _test_data_held *self, struct caller *c,
+		unsigned long cmd, void *arg)
+{
+	struct uffd_msg msg;
+	int rc;
+
+	*c = (struct caller){
+		.container = self->n.container,
+		.cmd = cmd,
+		.arg = arg,
+	};
+	rc = -pthread_create(&c->thread, NULL, call, c);
+	if (rc)
+		return rc;
+	if (read(self->uffd, &msg, sizeof(msg)) != sizeof(msg))
+		return -errno;
+	return msg.event == UFFD_EVENT_PAGEFAULT ? 0 : -EPROTO;
+}
+
+/* Give the page, and wait until the call is over. */
+static int let_go(struct _test_data_held *self, struct caller *c)
+{
+	struct uffdio_zeropage zero = {
+		.range = { .start = (uintptr_t)self->page, .len = PGT_4K },
+	};
+	int rc = xioctl(self->uffd, UFFDIO_ZEROPAGE, &zero);
+
+	if (!rc)
+		pthread_join(c->thread, NULL);
+	madvise(self->page, PGT_4K, MADV_DONTNEED);
+	return rc;
+}
+
+static int driver_unbind(const char *bdf)
+{
+	char path[PATH_MAX];
+
+	testdev_sysfs(path, bdf, "driver/unbind");
+	return testdev_sysfs_write(path, bdf);
+}
+
+/* Take the device away from the user, and give it back. */
+static int revoke(struct nest *n)
+{
+	int rc;
+
+	if (n->td.fd >= 0)
+		close(n->td.fd);
+	n->td.fd = -1;
+	rc = driver_unbind(n->bdf);
+	return rc ? rc : testdev_bind_vfio(n->bdf);
+}
+
+static int locked_kib(void)
+{
+	char line[128];
+	int kib = -1;
+	FILE *f = fopen("/proc/self/status", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "VmLck: %d", &kib);
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+/* The administrator takes the device back, whatever the user's ioctl waits for. */
+TEST_F_TIMEOUT(held, revoke, SLOW)
+{
+	static const unsigned long cmds[] = {
+		VFIO_IOMMU_GET_INFO, VFIO_IOMMU_MAP_DMA,
+		VFIO_IOMMU_BIND_GPASID, VFIO_IOMMU_CACHE_INVALIDATE,
+		VFIO_IOMMU_PASID_REQUEST, VFIO_IOMMU_NEGOTIATE,
+	};
+	struct nest *n = &self->n;
+	struct caller c;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_LEN(cmds); i++) {
+		ASSERT_OK(hold(self, &c, cmds[i], self->page));
+		EXPECT_OK(revoke(n));
+		ASSERT_OK(let_go(self, &c));
+		/* A page of zeroes has no argument in it. */
+		EXPECT_ERR(EINVAL, c.rc)
+			TH_LOG("command 0x%lx", cmds[i]);
+		EXPECT_EQ(0, locked_kib());
+
+		/* Launched anew, in the same container */
+		close(n->group);
+		n->group = nest_open_group(n->group_id);
+		ASSERT_LE(0, n->group);
+		ASSERT_OK(xioctl(n->group, VFIO_GROUP_SET_CONTAINER,
+				 &n->container));
+		ASSERT_OK(xioctl_num(n->container, VFIO_SET_IOMMU,
+				     VFIO_TYPE1_NESTING_IOMMU));
+		ASSERT_OK(nest_device(n));
+		ASSERT_OK(nest_map(n->container, n->mem.base, GUEST_BASE,
+				   GUEST_SIZE, VFIO_DMA_MAP_FLAG_READ |
+					       VFIO_DMA_MAP_FLAG_WRITE));
+		EXPECT_OK(bind_table(n, PASID, self->pt.root));
+	}
+}
+
+static void *revoke_thread(void *data)
+{
+	struct caller *c = data;
+
+	c->rc = revoke(c->arg);
+	return NULL;
+}
+
+/* Is a thread of this process asleep so that no signal wakes it? */
+static int thread_waits(void)
+{
+	char path[64], line[256], *state;
+	struct dirent *de;
+	int waits = 0;
+	DIR *dir;
+	FILE *f;
+
+	dir = opendir("/proc/self/task");
+	while (dir && (de = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/self/task/%.16s/stat",
+			 de->d_name);
+		f = fopen(path, "r");
+		if (f && fgets(line, sizeof(line), f)) {
+			state = strrchr(line, ')');
+			waits |= state && state[2] == 'D';
+		}
+		if (f)
+			fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	return waits;
+}
+
+/*
+ * Memory that is being pinned does hold up the device that it is pinned for, but
+ * no other device.
+ */
+TEST_F_TIMEOUT(held, others, SLOW)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (uintptr_t)self->page,
+		.iova = SPARE,
+		.size = PGT_4K,
+	};
+	struct nest *n = &self->n;
+	struct caller c, admin;
+	char other[16];
+
+	if (testdev_find(other, 1, 1))
+		SKIP(return, "needs two devices");
+	ASSERT_OK(hold(self, &c, VFIO_IOMMU_MAP_DMA, &map));
+	admin.arg = n;
+	ASSERT_OK(pthread_create(&admin.thread, NULL, revoke_thread, &admin));
+	while (!thread_waits())
+		sched_yield();
+	EXPECT_OK(testdev_bind_vfio(other));
+	EXPECT_OK(driver_unbind(other));
+	EXPECT_OK(testdev_bind_vfio(other));
+	ASSERT_OK(let_go(self, &c));
+	pthread_join(admin.thread, NULL);
+	EXPECT_OK(admin.rc);
+	EXPECT_EQ(0, locked_kib());
+}
+
+TEST_HARNESS_MAIN
