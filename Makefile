@@ -15,6 +15,11 @@ check: packages-checks tree tree-qemu kernel-patched qemu ## run all tests (ONLY
 	@$(MAKE) -s -C lab checks
 	@lab/check $(ONLY)
 
+.PHONY: mutants
+mutants: packages-checks tree tree-qemu kernel-patched qemu ## break the series' code, one small change at a time: does a test notice?
+	@$(MAKE) -s -C lab checks
+	@lab/mutate $(MUTATE)
+
 .PHONY: shell
 shell: tree tree-qemu kernel-patched qemu programs ## a shell in L1, the patched kernel inside QEMU
 	@lab/run --interactive --any-log /bin/bash -i
