@@ -371,15 +371,15 @@ hosts()
 		"$lab/run" "${two[@]}" -- sh -c "$bindir/hosts $a && $bindir/vfio_nesting -t five_levels"
 }
 
-# With one more device, which has no PASIDs.
+# With one more device, which has no PASIDs, and ATS without PRI.
 groups()
 {
-	"$lab/run" --qemu -device --qemu pasid-testdev,addr=6,pasid-width=0 -- "$bindir/groups"
+	"$lab/run" --qemu -device --qemu pasid-testdev,addr=6,pasid-width=0,ats=on -- "$bindir/groups"
 }
 
 themes32()
 {
-	"$lab/run" --qemu -device --qemu pasid-testdev,addr=6,pasid-width=0 -- sh -c "bad=0
+	"$lab/run" --qemu -device --qemu pasid-testdev,addr=6,pasid-width=0,ats=on -- sh -c "bad=0
 		for t in states pasids scope groups promises reset stale; do $bindir/\${t}32 -T fail_nth || bad=1; done
 		exit \$bad"
 }
