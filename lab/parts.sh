@@ -321,7 +321,7 @@ lacking()
 	for rig in "${rigs[@]}"; do
 		nr=$((nr + 1)) status=0
 		# shellcheck disable=SC2086
-		"$lab/run" $rig -- sh -c "$(each_suite contract scope groups reset stale)" >"$logs/lacking.$nr" 2>&1 || status=$?
+		"$lab/run" $rig -- sh -c "$(each_suite contract scope groups reset stale isolation)" >"$logs/lacking.$nr" 2>&1 || status=$?
 		read -r p f s < <("$lab/results" "$logs/lacking.$nr" $status)
 		if [ "$f" = 0 ] && [ "$p" -gt 0 ] && [ "$s" -gt 0 ]; then
 			echo "ok $nr $rig: $p passed, $s skipped"
@@ -338,7 +338,7 @@ plain()
 {
 	local out=$logs/plain.out log=$logs/plain.kernel status=0 p f s
 	"$lab/run" --no-nesting --log "$log" -- sh -c "$(each_suite vfio_nesting contract page_request \
-		states pasids scope groups promises reset stale)" >"$out" || status=$?
+		states pasids scope groups promises reset stale isolation)" >"$out" || status=$?
 	read -r p f s < <("$lab/results" "$out" $status)
 	echo "$p passed, $f failed, $s skipped"
 	if [ "$f" != 0 ] || [ "$s" -le 300 ]; then
@@ -380,7 +380,7 @@ groups()
 themes32()
 {
 	"$lab/run" --qemu -device --qemu pasid-testdev,addr=6,pasid-width=0,ats=on -- sh -c "bad=0
-		for t in states pasids scope groups promises reset stale; do $bindir/\${t}32 -T fail_nth || bad=1; done
+		for t in states pasids scope groups promises reset stale isolation; do $bindir/\${t}32 -T fail_nth || bad=1; done
 		exit \$bad"
 }
 
@@ -437,6 +437,7 @@ part states "what requests translate by, and every way from one state to another
 part pasids "PASIDs that the guest picks, and those of the host" "$lab/run" -- "$bindir/pasids" -T fail_nth
 part scope "which bindings an invalidation is for" "$lab/run" -- "$bindir/scope"
 part stale "random invalidations: what is named is fresh, and the rest left alone" "$lab/run" -- "$bindir/stale"
+part isolation "what a device, a container or a process can do to others" "$lab/run" -- "$bindir/isolation" -T fail_nth
 part groups "what each group can do, and devices that differ" groups
 part promises "every contract that is made can be kept" "$lab/run" -- "$bindir/promises"
 part reset "resets, time limits, DMA faults" "$lab/run" -- "$bindir/reset"
@@ -450,4 +451,4 @@ part example "the example of the documentation" "$lab/run" -- "$bindir/example"
 part caps "iommu-caps tells an operator what a host lacks" caps
 part debug "every ioctl under lockdep, every allocation failing once" \
 	on_kernel debug sh -c "$bindir/vfio_nesting && $bindir/contract && $bindir/page_request && $bindir/states &&
-		$bindir/pasids && $bindir/scope && $bindir/reset"
+		$bindir/pasids && $bindir/scope && $bindir/reset && $bindir/isolation"

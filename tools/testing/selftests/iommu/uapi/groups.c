@@ -3,6 +3,8 @@
  * What each group of a container can do, groups that differ, and containers that
  * have no group yet or no more.
  */
+#include <sys/mman.h>
+
 #include "device.h"
 #include "harness.h"
 
@@ -406,6 +408,113 @@ TEST(groups_early)
 				VFIO_TYPE1_IOMMU_UAPI));
 	EXPECT_ERR(ENOTTY, unbind(n, 0));
 	EXPECT_ERR(ENOENT, group_info(n->container, n->group_id, &n->caps));
+}
+
+/* ---- a device that joins a group in which something is bound ---- */
+
+/* A device that no driver has, through sysfs */
+struct bare {
+	volatile __u8 *bar;
+};
+
+static int bare_open(struct bare *bare, const char *bdf)
+{
+	__u16 cmd = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+	char path[PATH_MAX];
+	int fd, rc = 0;
+
+	testdev_sysfs(path, bdf, "config");
+	fd = open(path, O_RDWR);
+	if (fd < 0 || pwrite(fd, &cmd, sizeof(cmd), PCI_COMMAND) != sizeof(cmd))
+		rc = -EIO;
+	close(fd);
+	testdev_sysfs(path, bdf, "resource0");
+	fd = open(path, O_RDWR | O_SYNC);
+	bare->bar = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	return bare->bar == MAP_FAILED ? -EIO : rc;
+}
+
+static __u32 bare_read(struct bare *bare, __u32 pasid, __u64 addr)
+{
+	volatile __u32 *reg = (void *)bare->bar;
+
+	reg[TESTDEV_REG_ADDR / 4] = addr;
+	reg[TESTDEV_REG_ADDR / 4 + 1] = addr >> 32;
+	reg[TESTDEV_REG_LEN / 4] = 8;
+	reg[TESTDEV_REG_PASID / 4] = pasid;
+	reg[TESTDEV_REG_CMD / 4] = TESTDEV_CMD_READ;
+	return reg[TESTDEV_REG_RESULT / 4];
+}
+
+/* Remove the other device of a group of two. */
+static int remove_other(char *bdf, char *other)
+{
+	char path[PATH_MAX];
+
+	if (testdev_find(bdf, 0, 2) || testdev_find(other, 1, 2))
+		return -ENODEV;
+	testdev_sysfs(path, other, "remove");
+	return testdev_sysfs_write(path, "1");
+}
+
+static int rescan(void)
+{
+	return testdev_sysfs_write("/sys/bus/pci/rescan", "1");
+}
+
+/* It is blocked, whatever is bound for the one that was there. */
+TEST(late_comer)
+{
+	struct bare late = {};
+	struct nest n = {};
+	char bdf[16], other[16], first[16];
+	struct pgt pt;
+	int nth, rc, pasids;
+	__u64 page;
+
+	if (!need_extension(_metadata))
+		return;
+	rc = remove_other(bdf, other);
+	if (rc == -ENODEV)
+		SKIP(return, "needs a group of two devices");
+	ASSERT_OK(rc);
+	for (nth = 0; !testdev_find(first, nth, 1) && strcmp(first, bdf); nth++)
+		;
+	rc = nest_open(&n, nth, 1, VFIO_TYPE1_NESTING_IOMMU);
+	if (rc) {
+		rescan();
+		SKIP(return, "no nesting container: %s", strerror(-rc));
+	}
+	ASSERT_OK(guest_memory(&n, GUEST_BASE));
+	ASSERT_OK(pgt_init(&pt, &n.mem));
+	page = gmem_alloc(&n.mem, PGT_4K, PGT_4K);
+	pgt_map(&pt, GUEST_VA, page, PGT_4K, PGT_RW);
+	ASSERT_OK(bind_table(&n, 0, pt.root));
+	/* Where requests could pass between functions, no PASIDs are enabled. */
+	pasids = n.caps.features & IOMMU_UAPI_FEAT_BIND_PASID;
+	if (pasids)
+		ASSERT_OK(bind_table(&n, 3, pt.root));
+	EXPECT_OK(dma_works(&n, 0, GUEST_VA, page));
+
+	ASSERT_OK(rescan());
+	ASSERT_EQ(n.group_id, testdev_group(other));
+	ASSERT_OK(bare_open(&late, other));
+	EXPECT_EQ(TESTDEV_FAULT, bare_read(&late, TESTDEV_NO_PASID, GUEST_VA));
+	EXPECT_EQ(TESTDEV_FAULT, bare_read(&late, TESTDEV_NO_PASID, page));
+	EXPECT_NE(TESTDEV_DONE, bare_read(&late, TESTDEV_PASID(3), GUEST_VA));
+
+	/* What is bound goes on, can be changed, and is undone for the one alone. */
+	EXPECT_OK(dma_works(&n, 0, GUEST_VA, page));
+	EXPECT_OK(invalidate_pasid(&n, 0));
+	EXPECT_ERR(ENODEV, bind_table(&n, 4, pt.root));
+	if (pasids) {
+		EXPECT_OK(dma_works(&n, 3, GUEST_VA, page));
+		EXPECT_OK(unbind(&n, 3));
+	}
+	EXPECT_OK(unbind(&n, 0));
+	EXPECT_EQ(TESTDEV_FAULT, bare_read(&late, TESTDEV_NO_PASID, page));
+	nest_close(&n);
 }
 
 TEST_HARNESS_MAIN

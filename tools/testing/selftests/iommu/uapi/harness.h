@@ -96,19 +96,22 @@ static inline int mdev_create(void)
 /* @who: the directory below /proc of the thread whose allocations shall fail */
 static inline int fail_nth_open(const char *who)
 {
-	static const char * const zero[] = {
-		"/sys/kernel/debug/failslab/ignore-gfp-wait",
-		"/sys/kernel/debug/failslab/verbose",
-		"/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait",
-		"/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem",
-		"/sys/kernel/debug/fail_page_alloc/verbose",
-		"/sys/kernel/debug/fail_usercopy/verbose",
+	static const char * const set[][2] = {
+		{ "failslab/ignore-gfp-wait", "N" },
+		{ "failslab/verbose", "0" },
+		{ "fail_page_alloc/ignore-gfp-wait", "N" },
+		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
+		{ "fail_page_alloc/min-order", "0" },
+		{ "fail_page_alloc/verbose", "0" },
+		{ "fail_usercopy/verbose", "0" },
 	};
 	char path[64];
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_LEN(zero); i++)
-		testdev_sysfs_write(zero[i], i == 1 || i > 3 ? "0" : "N");
+	for (i = 0; i < ARRAY_LEN(set); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s", set[i][0]);
+		testdev_sysfs_write(path, set[i][1]);
+	}
 	snprintf(path, sizeof(path), "/proc/%s/fail-nth", who);
 	return open(path, O_RDWR);
 }

@@ -6,10 +6,13 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
-#include <linux/userfaultfd.h>
+#include <linux/fuse.h>
 
 #include "device.h"
 #include "harness.h"
@@ -100,7 +103,7 @@ static __u32 times_lost(struct _test_data_silent *self)
 	return testdev_get32(&self->n.td, TESTDEV_REG_INVLOST) - self->lost;
 }
 
-/* R34: told so, and the device can't go on using what it had. */
+/* R35: told so, and the device can't go on using what it had. */
 TEST_F_TIMEOUT(silent, invalidate, SLOW)
 {
 	struct nest *n = &self->n, *other = &self->other;
@@ -212,7 +215,8 @@ static void *flush(void *data)
 
 	while (!f->stop && !f->rc) {
 		f->rc = nest_map(f->n->container, f->page, SPARE, PGT_4K,
-				 VFIO_DMA_MAP_FLAG_READ);
+				 VFIO_DMA_MAP_FLAG_READ |
+				 VFIO_DMA_MAP_FLAG_WRITE);
 		/* Nothing may be bound right now. */
 		if (!f->rc)
 			invalidate_pasid(f->n, f->pasid);
@@ -260,7 +264,6 @@ TEST_F_TIMEOUT(silent, reset_under_load, SLOW)
 	pthread_t thread;
 	int i;
 
-	/* Where the map has to be read-write, see FEAT_RO_MAP */
 	ASSERT_OK(flush_start(&f, n, variant->pasid, &thread));
 	for (i = 0; i < 20; i++) {
 		ASSERT_OK(xioctl_num(n->td.fd, VFIO_DEVICE_RESET, 0));
@@ -400,35 +403,131 @@ TEST_F_TIMEOUT(silent, fail_nth, SLOW)
 
 /* ---- ioctls that wait for memory of the user ---- */
 
+/*
+ * A file system with one file, which is its root, of one page. Whoever reads the page
+ * waits until it is let go.
+ */
+struct lazy {
+	int fuse;
+	int reading;		/* eventfd: somebody waits for the page */
+	int go;			/* eventfd: give it */
+	void *page;
+	char path[32];
+};
+
+union lazy_reply {
+	struct fuse_init_out init;
+	struct fuse_attr_out attr;
+	struct fuse_open_out open;
+	char page[PGT_4K];
+};
+
+/* Returns the length of the reply, or -errno. */
+static int lazy_answer(struct lazy *lazy, const struct fuse_in_header *in,
+		       union lazy_reply *out)
+{
+	__u64 one = 1;
+
+	switch (in->opcode) {
+	case FUSE_INIT:
+		out->init.major = FUSE_KERNEL_VERSION;
+		out->init.minor = FUSE_KERNEL_MINOR_VERSION;
+		out->init.max_write = PGT_4K;
+		return sizeof(out->init);
+	case FUSE_GETATTR:
+		out->attr.attr.ino = FUSE_ROOT_ID;
+		out->attr.attr.size = PGT_4K;
+		out->attr.attr.mode = S_IFREG | 0600;
+		out->attr.attr.nlink = 1;
+		return sizeof(out->attr);
+	case FUSE_OPEN:
+		return sizeof(out->open);
+	case FUSE_READ:
+		if (write(lazy->reading, &one, sizeof(one)) != sizeof(one) ||
+		    read(lazy->go, &one, sizeof(one)) != sizeof(one))
+			return -EIO;
+		return PGT_4K;
+	default:
+		return -ENOSYS;
+	}
+}
+
+static void *lazy_serve(void *data)
+{
+	struct {
+		struct fuse_out_header head;
+		union lazy_reply body;
+	} reply;
+	struct lazy *lazy = data;
+	union {
+		struct fuse_in_header head;
+		char room[FUSE_MIN_READ_BUFFER + PGT_4K];
+	} request;
+	int len;
+
+	while (read(lazy->fuse, &request, sizeof(request)) > 0) {
+		memset(&reply, 0, sizeof(reply));
+		len = lazy_answer(lazy, &request.head, &reply.body);
+		reply.head.unique = request.head.unique;
+		reply.head.error = len < 0 ? len : 0;
+		reply.head.len = sizeof(reply.head) + (len < 0 ? 0 : len);
+		if (write(lazy->fuse, &reply, reply.head.len) < 0)
+			break;
+	}
+	return NULL;
+}
+
+static int lazy_open(struct lazy *lazy)
+{
+	char options[80];
+	pthread_t thread;
+	struct stat st;
+	int fd;
+
+	lazy->fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (lazy->fuse < 0)
+		return -errno;
+	lazy->reading = eventfd(0, 0);
+	lazy->go = eventfd(0, 0);
+	strcpy(lazy->path, "/tmp/lazy.XXXXXX");
+	fd = mkstemp(lazy->path);
+	if (lazy->reading < 0 || lazy->go < 0 || fd < 0)
+		return -errno;
+	close(fd);
+	snprintf(options, sizeof(options),
+		 "fd=%d,rootmode=100000,user_id=0,group_id=0", lazy->fuse);
+	if (mount("lazy", lazy->path, "fuse", 0, options))
+		return -errno;
+	if (pthread_create(&thread, NULL, lazy_serve, lazy))
+		return -EAGAIN;
+	fd = open(lazy->path, O_RDWR | O_CLOEXEC);
+	/* Nothing but this tells the kernel how large it is. */
+	if (fd < 0 || fstat(fd, &st))
+		return -errno;
+	/* Private, since a shared one can't be pinned */
+	lazy->page = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd,
+			  0);
+	close(fd);
+	return lazy->page == MAP_FAILED ? -errno : 0;
+}
+
 FIXTURE(held)
 {
 	struct nest n;
 	struct pgt pt;
-	void *page;
-	int uffd;
+	struct lazy lazy;
 };
 
 FIXTURE_SETUP(held)
 {
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range.len = PGT_4K,
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
 	struct nest *n = &self->n;
 
 	if (!need_extension(_metadata) ||
 	    !test_open(_metadata, n, 0, 1, VFIO_TYPE1_NESTING_IOMMU))
 		return;
-	self->uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
-	if (self->uffd < 0)
-		SKIP(return, "no userfaultfd");
-	ASSERT_OK(xioctl(self->uffd, UFFDIO_API, &api));
-	self->page = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, self->page);
-	reg.range.start = (uintptr_t)self->page;
-	ASSERT_OK(xioctl(self->uffd, UFFDIO_REGISTER, &reg));
+	if (access("/dev/fuse", F_OK))
+		SKIP(return, "needs FUSE");
+	ASSERT_OK(lazy_open(&self->lazy));
 	ASSERT_OK(guest_memory(n, GUEST_BASE));
 	ASSERT_OK(pgt_init(&self->pt, &n->mem));
 	ASSERT_OK(bind_table(n, PASID, self->pt.root));
@@ -436,6 +535,8 @@ FIXTURE_SETUP(held)
 
 FIXTURE_TEARDOWN(held)
 {
+	umount2(self->lazy.path, MNT_DETACH);
+	unlink(self->lazy.path);
 }
 
 struct caller {
@@ -458,7 +559,7 @@ static void *call(void *data)
 static int hold(struct _test_data_held *self, struct caller *c,
 		unsigned long cmd, void *arg)
 {
-	struct uffd_msg msg;
+	__u64 one;
 	int rc;
 
 	*c = (struct caller){
@@ -469,23 +570,24 @@ static int hold(struct _test_data_held *self, struct caller *c,
 	rc = -pthread_create(&c->thread, NULL, call, c);
 	if (rc)
 		return rc;
-	if (read(self->uffd, &msg, sizeof(msg)) != sizeof(msg))
-		return -errno;
-	return msg.event == UFFD_EVENT_PAGEFAULT ? 0 : -EPROTO;
+	return read(self->lazy.reading, &one, sizeof(one)) == sizeof(one) ?
+		       0 : -errno;
 }
 
-/* Give the page, and wait until the call is over. */
+/* Give the page, wait until the call is over, and have nothing of it left. */
 static int let_go(struct _test_data_held *self, struct caller *c)
 {
-	struct uffdio_zeropage zero = {
-		.range = { .start = (uintptr_t)self->page, .len = PGT_4K },
-	};
-	int rc = xioctl(self->uffd, UFFDIO_ZEROPAGE, &zero);
+	__u64 one = 1;
+	int fd;
 
-	if (!rc)
-		pthread_join(c->thread, NULL);
-	madvise(self->page, PGT_4K, MADV_DONTNEED);
-	return rc;
+	if (write(self->lazy.go, &one, sizeof(one)) != sizeof(one))
+		return -errno;
+	pthread_join(c->thread, NULL);
+	madvise(self->lazy.page, PGT_4K, MADV_DONTNEED);
+	fd = open(self->lazy.path, O_RDWR | O_CLOEXEC);
+	posix_fadvise(fd, 0, PGT_4K, POSIX_FADV_DONTNEED);
+	close(fd);
+	return 0;
 }
 
 static int driver_unbind(const char *bdf)
@@ -496,8 +598,8 @@ static int driver_unbind(const char *bdf)
 	return testdev_sysfs_write(path, bdf);
 }
 
-/* Take the device away from the user, and give it back. */
-static int revoke(struct nest *n)
+/* The administrator takes the device away from the user, and gives it back. */
+static int take_back(struct nest *n)
 {
 	int rc;
 
@@ -521,8 +623,8 @@ static int locked_kib(void)
 	return kib;
 }
 
-/* The administrator takes the device back, whatever the user's ioctl waits for. */
-TEST_F_TIMEOUT(held, revoke, SLOW)
+/* Whatever the user's ioctl waits for */
+TEST_F_TIMEOUT(held, take_back, SLOW)
 {
 	static const unsigned long cmds[] = {
 		VFIO_IOMMU_GET_INFO, VFIO_IOMMU_MAP_DMA,
@@ -534,8 +636,8 @@ TEST_F_TIMEOUT(held, revoke, SLOW)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_LEN(cmds); i++) {
-		ASSERT_OK(hold(self, &c, cmds[i], self->page));
-		EXPECT_OK(revoke(n));
+		ASSERT_OK(hold(self, &c, cmds[i], self->lazy.page));
+		EXPECT_OK(take_back(n));
 		ASSERT_OK(let_go(self, &c));
 		/* A page of zeroes has no argument in it. */
 		EXPECT_ERR(EINVAL, c.rc)
@@ -558,70 +660,102 @@ TEST_F_TIMEOUT(held, revoke, SLOW)
 	}
 }
 
-static void *revoke_thread(void *data)
+/* Is a process asleep so that no signal wakes it? */
+static int process_waits(pid_t pid)
 {
-	struct caller *c = data;
-
-	c->rc = revoke(c->arg);
-	return NULL;
-}
-
-/* Is a thread of this process asleep so that no signal wakes it? */
-static int thread_waits(void)
-{
-	char path[64], line[256], *state;
-	struct dirent *de;
+	char path[32], line[256], *state;
 	int waits = 0;
-	DIR *dir;
 	FILE *f;
 
-	dir = opendir("/proc/self/task");
-	while (dir && (de = readdir(dir))) {
-		snprintf(path, sizeof(path), "/proc/self/task/%.16s/stat",
-			 de->d_name);
-		f = fopen(path, "r");
-		if (f && fgets(line, sizeof(line), f)) {
-			state = strrchr(line, ')');
-			waits |= state && state[2] == 'D';
-		}
-		if (f)
-			fclose(f);
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	if (f && fgets(line, sizeof(line), f)) {
+		state = strrchr(line, ')');
+		waits = state && state[2] == 'D';
 	}
-	if (dir)
-		closedir(dir);
+	if (f)
+		fclose(f);
 	return waits;
+}
+
+/* A process of the administrator, which begins when it is told, and has none of ours */
+static pid_t admin_fork(struct nest *n, int *start)
+{
+	pid_t pid;
+	char c;
+	int p[2];
+
+	if (pipe(p))
+		return -1;
+	pid = fork();
+	if (pid) {
+		close(p[0]);
+		*start = p[1];
+		return pid;
+	}
+	close(p[1]);
+	close(n->td.fd);
+	close(n->group);
+	close(n->container);
+	n->td.fd = -1;
+	if (read(p[0], &c, 1) != 1)
+		_exit(1);
+	return 0;
+}
+
+static int admin_start(int start)
+{
+	return write(start, "", 1) == 1 ? 0 : -errno;
+}
+
+static int admin_end(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, 0) == pid && !status ? 0 : -ECHILD;
 }
 
 /*
  * Memory that is being pinned does hold up the device that it is pinned for, but
- * no other device.
+ * no other device. Until it is let go, this process can't map memory.
  */
 TEST_F_TIMEOUT(held, others, SLOW)
 {
 	struct vfio_iommu_type1_dma_map map = {
 		.argsz = sizeof(map),
 		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-		.vaddr = (uintptr_t)self->page,
+		.vaddr = (uintptr_t)self->lazy.page,
 		.iova = SPARE,
 		.size = PGT_4K,
 	};
 	struct nest *n = &self->n;
-	struct caller c, admin;
+	pid_t taking, giving;
+	int start[2];
+	struct caller c;
 	char other[16];
 
 	if (testdev_find(other, 1, 1))
 		SKIP(return, "needs two devices");
+	taking = admin_fork(n, &start[0]);
+	if (!taking)
+		_exit(!!take_back(n));
+	giving = admin_fork(n, &start[1]);
+	if (!giving) {
+		while (!process_waits(taking))
+			sched_yield();
+		_exit(testdev_bind_vfio(other) || driver_unbind(other) ||
+		      testdev_bind_vfio(other) || !process_waits(taking));
+	}
+	ASSERT_LT(0, taking);
+	ASSERT_LT(0, giving);
+
 	ASSERT_OK(hold(self, &c, VFIO_IOMMU_MAP_DMA, &map));
-	admin.arg = n;
-	ASSERT_OK(pthread_create(&admin.thread, NULL, revoke_thread, &admin));
-	while (!thread_waits())
-		sched_yield();
-	EXPECT_OK(testdev_bind_vfio(other));
-	EXPECT_OK(driver_unbind(other));
-	EXPECT_OK(testdev_bind_vfio(other));
+	close(n->td.fd);
+	ASSERT_OK(admin_start(start[0]));
+	ASSERT_OK(admin_start(start[1]));
+	EXPECT_OK(admin_end(giving));
 	ASSERT_OK(let_go(self, &c));
-	pthread_join(admin.thread, NULL);
-	EXPECT_OK(admin.rc);
+	EXPECT_OK(admin_end(taking));
 	EXPECT_EQ(0, locked_kib());
 }
 
