@@ -63,6 +63,8 @@ FIXTURE_SETUP(silent)
 	if (rc == -ENODEV)
 		SKIP(return, "needs a third device");
 	ASSERT_OK(rc);
+	n->td.ats = 1;
+	self->other.td.ats = device_caches(&self->other);
 	self->tag = pasid_tag(variant->pasid);
 	ASSERT_OK(pgt_init(&self->pt, &n->mem));
 	for (i = 0; i < 2; i++) {
@@ -304,6 +306,62 @@ TEST_F_TIMEOUT(silent, rebind_under_load, SLOW)
 	EXPECT_OK(flush_stop(&f, thread));
 	EXPECT_EQ(off, testdev_get32(&n->td, TESTDEV_REG_INVOFF));
 	EXPECT_EQ(0, times_lost(self));
+}
+
+struct asker {
+	struct nest *n;
+	__u32 tag;
+	atomic_int stop;
+	atomic_uint asked;
+};
+
+/* Ask for pages without an end, whatever the answers are. */
+static void *ask(void *data)
+{
+	struct asker *a = data;
+
+	while (!a->stop) {
+		start(a->n, TESTDEV_CMD_REQUEST, a->tag,
+		      ONE_REQUEST | TESTDEV_PRREQ_UNLIMITED, 8, GUEST_VA);
+		a->asked++;
+	}
+	return NULL;
+}
+
+/* An unbind waits for what the device has asked before, and for nothing else. */
+TEST_F_TIMEOUT(silent, asks_on, SLOW)
+{
+	struct asker askers[2] = {
+		{ .n = &self->n, .tag = self->tag },
+		{ .n = &self->other, .tag = self->tag },
+	};
+	struct nest *n = &self->n;
+	pthread_t threads[2];
+	unsigned int asked;
+	int i, fd;
+
+	if (!(n->caps.features & IOMMU_UAPI_FEAT_PAGE_REQUEST))
+		SKIP(return, "the second device can't request pages");
+	fd = fault_fd(n->container, n->version);
+	ASSERT_LE(0, fd);
+	for (i = 0; i < 2; i++)
+		ASSERT_OK(pthread_create(&threads[i], NULL, ask, &askers[i]));
+	for (i = 0; i < 20; i++) {
+		asked = askers[0].asked;
+		while (askers[0].asked - asked < 2)
+			sched_yield();
+		ASSERT_OK(unbind(n, variant->pasid));
+		ASSERT_OK(bind_requests(n, variant->pasid, self->pt.root));
+	}
+	for (i = 0; i < 2; i++) {
+		askers[i].stop = 1;
+		pthread_join(threads[i], NULL);
+	}
+	/* The other one is as well as before. */
+	EXPECT_OK(unbind(&self->other, variant->pasid));
+	EXPECT_OK(bind_table(&self->other, variant->pasid, self->pt.root));
+	EXPECT_OK(reads(&self->other, variant->pasid, 0x11));
+	close(fd);
 }
 
 /* ---- two devices that share a second level ---- */
