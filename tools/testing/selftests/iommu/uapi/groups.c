@@ -414,7 +414,7 @@ TEST(groups_early)
 
 /* A device that no driver has, through sysfs */
 struct bare {
-	volatile __u8 *bar;
+	__u8 *bar;
 };
 
 static int bare_open(struct bare *bare, const char *bdf)
@@ -435,16 +435,20 @@ static int bare_open(struct bare *bare, const char *bdf)
 	return bare->bar == MAP_FAILED ? -EIO : rc;
 }
 
+static void bare_put(struct bare *bare, off_t reg, __u32 val)
+{
+	__atomic_store_n((__u32 *)(bare->bar + reg), val, __ATOMIC_SEQ_CST);
+}
+
 static __u32 bare_read(struct bare *bare, __u32 pasid, __u64 addr)
 {
-	volatile __u32 *reg = (void *)bare->bar;
-
-	reg[TESTDEV_REG_ADDR / 4] = addr;
-	reg[TESTDEV_REG_ADDR / 4 + 1] = addr >> 32;
-	reg[TESTDEV_REG_LEN / 4] = 8;
-	reg[TESTDEV_REG_PASID / 4] = pasid;
-	reg[TESTDEV_REG_CMD / 4] = TESTDEV_CMD_READ;
-	return reg[TESTDEV_REG_RESULT / 4];
+	bare_put(bare, TESTDEV_REG_ADDR, addr);
+	bare_put(bare, TESTDEV_REG_ADDR + 4, addr >> 32);
+	bare_put(bare, TESTDEV_REG_LEN, 8);
+	bare_put(bare, TESTDEV_REG_PASID, pasid);
+	bare_put(bare, TESTDEV_REG_CMD, TESTDEV_CMD_READ);
+	return __atomic_load_n((__u32 *)(bare->bar + TESTDEV_REG_RESULT),
+			       __ATOMIC_SEQ_CST);
 }
 
 /* Remove the other device of a group of two. */
@@ -458,7 +462,7 @@ static int remove_other(char *bdf, char *other)
 	return testdev_sysfs_write(path, "1");
 }
 
-static int rescan(void)
+static int find_again(void)
 {
 	return testdev_sysfs_write("/sys/bus/pci/rescan", "1");
 }
@@ -483,7 +487,7 @@ TEST(late_comer)
 		;
 	rc = nest_open(&n, nth, 1, VFIO_TYPE1_NESTING_IOMMU);
 	if (rc) {
-		rescan();
+		find_again();
 		SKIP(return, "no nesting container: %s", strerror(-rc));
 	}
 	ASSERT_OK(guest_memory(&n, GUEST_BASE));
@@ -497,7 +501,7 @@ TEST(late_comer)
 		ASSERT_OK(bind_table(&n, 3, pt.root));
 	EXPECT_OK(dma_works(&n, 0, GUEST_VA, page));
 
-	ASSERT_OK(rescan());
+	ASSERT_OK(find_again());
 	ASSERT_EQ(n.group_id, testdev_group(other));
 	ASSERT_OK(bare_open(&late, other));
 	EXPECT_EQ(TESTDEV_FAULT, bare_read(&late, TESTDEV_NO_PASID, GUEST_VA));

@@ -386,7 +386,11 @@ static int unmap_is_seen(struct nest *n, __u64 *spare)
 	return dma_read(n, 0, SPARE, &got) == TESTDEV_FAULT ? 0 : -ESTALE;
 }
 
-enum { BIND, REPLACE, UNBIND, SECOND_LEVEL, JOIN, LEAVE, STEPS };
+/*
+ * Not to leave: the device goes back to a domain of the kernel's then, which warns if
+ * it can't.
+ */
+enum { BIND, REPLACE, UNBIND, SECOND_LEVEL, JOIN, STEPS };
 
 static int step(struct nest *a, int what, __u32 pasid, __u64 root)
 {
@@ -399,11 +403,9 @@ static int step(struct nest *a, int what, __u32 pasid, __u64 root)
 		return unbind(a, pasid);
 	case SECOND_LEVEL:
 		return bind_second_level(a, pasid, 0);
-	case JOIN:
+	default:
 		return xioctl(a->group, VFIO_GROUP_SET_CONTAINER,
 			      &a->container);
-	default:
-		return xioctl(a->group, VFIO_GROUP_UNSET_CONTAINER, NULL);
 	}
 }
 
@@ -415,7 +417,7 @@ static void before(struct nest *a, int what, __u32 pasid, __u64 root)
 	else
 		xioctl(a->group, VFIO_GROUP_SET_CONTAINER, &a->container);
 	unbind(a, pasid);
-	if (what == REPLACE || what == UNBIND || what == LEAVE)
+	if (what == REPLACE || what == UNBIND)
 		bind_table(a, pasid, root);
 }
 
@@ -506,7 +508,7 @@ static int lazy_answer(struct lazy *lazy, const struct fuse_in_header *in,
 			return -EIO;
 		return PGT_4K;
 	default:
-		return -ENOSYS;
+		return -EOPNOTSUPP;
 	}
 }
 
@@ -547,7 +549,7 @@ static int lazy_open(struct lazy *lazy)
 		return -errno;
 	lazy->reading = eventfd(0, 0);
 	lazy->go = eventfd(0, 0);
-	strcpy(lazy->path, "/tmp/lazy.XXXXXX");
+	snprintf(lazy->path, sizeof(lazy->path), "/tmp/lazy.XXXXXX");
 	fd = mkstemp(lazy->path);
 	if (lazy->reading < 0 || lazy->go < 0 || fd < 0)
 		return -errno;
