@@ -183,68 +183,76 @@ static void test_copy_fault(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, copy(type, dst, NULL, 72), -EFAULT);
 }
 
+#define ARRAY_NR	5
+
+static int copy_array(u8 *dst, const void __user *src, size_t stride, u32 *copied)
+{
+	const u32 type = IOMMU_UAPI_CACHE_INVALIDATE;
+
+	return iommu_uapi_copy_array_from_user(type, dst,
+					       sizes[type][NR_VERSIONS - 1],
+					       src, stride, ARRAY_NR, copied);
+}
+
+/* What fill() has written, as far as the version has it, and zeroes */
+static bool is_copy(const u8 *entry, u32 version)
+{
+	const u16 *size = sizes[IOMMU_UAPI_CACHE_INVALIDATE];
+	size_t len = size[version - 1];
+
+	return *(u32 *)entry == version &&
+	       !memchr_inv(entry + 4, 0xff, len - 4) &&
+	       !memchr_inv(entry + len, 0, size[NR_VERSIONS - 1] - len);
+}
+
 /*
  * Each entry in its own version, up to the first bad one, whether the array can be
  * copied at once or not.
  */
 static void test_copy_array(struct kunit *test)
 {
-	const u32 type = IOMMU_UAPI_CACHE_INVALIDATE, nr = 5;
-	const size_t newest = sizes[type][NR_VERSIONS - 1];
-	const size_t strides[] = { newest, newest + 8 };
+	const u16 *size = sizes[IOMMU_UAPI_CACHE_INVALIDATE];
+	const size_t newest = size[NR_VERSIONS - 1];
 	char __user *end = guard_page(test);
-	u32 i, k, bad, copied, version;
+	u32 i, bad, copied, version;
 	char __user *src;
 	size_t stride;
-	u8 *dst, *entry;
+	u8 *dst;
 
-	dst = kunit_kzalloc(test, nr * newest, GFP_KERNEL);
+	dst = kunit_kzalloc(test, ARRAY_NR * newest, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, dst);
 
-	for (k = 0; k < ARRAY_SIZE(strides); k++) {
-		stride = strides[k];
-		src = end - nr * stride;
-		for (bad = 0; bad <= nr; bad++) {
-			for (i = 0; i < nr; i++)
-				fill(test, src + i * stride + newest,
-				     i == bad ? NR_VERSIONS + 1 :
-						i % NR_VERSIONS + 1, newest);
-			memset(dst, 0xaa, nr * newest);
+	for (stride = newest; stride <= newest + 8; stride += 8) {
+		src = end - ARRAY_NR * stride;
+		for (bad = 0; bad <= ARRAY_NR; bad++) {
+			for (i = 0; i < ARRAY_NR; i++) {
+				version = i == bad ? NR_VERSIONS + 1 :
+						     i % NR_VERSIONS + 1;
+				fill(test, src + i * stride + newest, version,
+				     newest);
+			}
+			memset(dst, 0xaa, ARRAY_NR * newest);
 			KUNIT_EXPECT_EQ(test,
-					iommu_uapi_copy_array_from_user(type,
-						dst, newest, src, stride, nr,
-						&copied),
-					bad < nr ? -EOPNOTSUPP : 0);
+					copy_array(dst, src, stride, &copied),
+					bad < ARRAY_NR ? -EOPNOTSUPP : 0);
 			KUNIT_EXPECT_EQ(test, copied, bad);
 			for (i = 0; i < bad; i++) {
-				entry = dst + i * newest;
 				version = i % NR_VERSIONS + 1;
-				KUNIT_EXPECT_EQ(test, *(u32 *)entry, version);
-				KUNIT_EXPECT_PTR_EQ(test,
-					memchr_inv(entry + 4, 0xff,
-						   sizes[type][version - 1] - 4),
-					NULL);
-				KUNIT_EXPECT_PTR_EQ(test,
-					memchr_inv(entry + sizes[type][version - 1],
-						   0, newest -
-						   sizes[type][version - 1]),
-					NULL);
+				KUNIT_EXPECT_TRUE(test,
+						  is_copy(dst + i * newest,
+							  version));
 			}
 		}
 
 		/* The last one can't be read. */
 		KUNIT_EXPECT_EQ(test,
-				iommu_uapi_copy_array_from_user(type, dst,
-					newest, src + stride, stride, nr,
-					&copied),
+				copy_array(dst, src + stride, stride, &copied),
 				-EFAULT);
-		KUNIT_EXPECT_EQ(test, copied, nr - 1);
+		KUNIT_EXPECT_EQ(test, copied, ARRAY_NR - 1);
 
-		/* Too short for any version. */
+		/* Too short for any version */
 		KUNIT_EXPECT_EQ(test,
-				iommu_uapi_copy_array_from_user(type, dst,
-					newest, src, sizes[type][0] - 1, nr,
-					&copied),
+				copy_array(dst, src, size[0] - 1, &copied),
 				-EINVAL);
 		KUNIT_EXPECT_EQ(test, copied, 0);
 	}

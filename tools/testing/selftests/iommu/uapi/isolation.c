@@ -157,7 +157,7 @@ TEST_F_TIMEOUT(silent, unmap, SLOW)
 
 	spare = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, spare);
+	ASSERT_TRUE(spare != MAP_FAILED);
 	*spare = 0x33;
 	ASSERT_OK(nest_map(n->container, spare, SPARE, PGT_4K,
 			   VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE));
@@ -432,7 +432,7 @@ TEST_F_TIMEOUT(silent, fail_nth, SLOW)
 		SKIP(return, "the kernel can't inject faults");
 	spare = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, spare);
+	ASSERT_TRUE(spare != MAP_FAILED);
 	/* Both on the second level, which is where they share tags */
 	unbind(b, 0);
 	ASSERT_OK(bind_second_level(b, 0, 0));
