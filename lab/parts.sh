@@ -441,7 +441,7 @@ part isolation "what a device, a container or a process can do to others" "$lab/
 part groups "what each group can do, and devices that differ" groups
 part promises "every contract that is made can be kept" "$lab/run" -- "$bindir/promises"
 part reset "resets, time limits, DMA faults" "$lab/run" -- "$bindir/reset"
-part themes32 "the same seven as 32-bit programs" themes32
+part themes32 "the last eight as 32-bit programs" themes32
 part clients "programs of each version" "$lab/run" -- sh -c "$bindir/client_v1 && $bindir/client_v2 insist"
 part hosts "two hosts, and what they have in common" hosts
 part lacking "rigs with less: skipped with a reason, nothing fails" lacking

@@ -267,7 +267,7 @@ iommu_uapi_bind(struct device *dev, struct iommu_domain *s2, ioasid_t pasid,
 	struct iommu_domain *nested;
 	int ret;
 
-	/* A device that joins the group later finds the PASID taken, and no table. */
+	/* A device that joins the group later gets none of its bindings. */
 	if (!ops || !iommu_group_sole_device(dev))
 		return ERR_PTR(-ENODEV);
 	if (data->flags & IOMMU_UAPI_BIND_PAGE_REQUEST && !faults)

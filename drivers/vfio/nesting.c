@@ -344,7 +344,7 @@ static int vfio_nesting_enable_requests(struct vfio_nesting_group *group)
 	if (!rc)
 		group->requests = true;
 	else if (rc != -EBUSY && rc != -ENOMEM)
-		/* The device can, and yet does not. */
+		/* The device reports page requests, so this is a failure. */
 		rc = -EIO;
 	return rc;
 }
