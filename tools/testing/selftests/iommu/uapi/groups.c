@@ -412,7 +412,7 @@ TEST(groups_early)
 
 /* ---- a device that joins a group in which something is bound ---- */
 
-/* A device that no driver has, through sysfs */
+/* A device without a driver, used through sysfs */
 struct bare {
 	__u8 *bar;
 };
@@ -467,7 +467,7 @@ static int find_again(void)
 	return testdev_sysfs_write("/sys/bus/pci/rescan", "1");
 }
 
-/* It is blocked, whatever is bound for the one that was there. */
+/* It is blocked, and the bindings of the first device stay. */
 TEST(late_comer)
 {
 	struct bare late = {};
@@ -477,7 +477,7 @@ TEST(late_comer)
 	int nth, rc, pasids;
 	__u64 page;
 
-	/* Leave the other device where it is if nothing can be bound anyway. */
+	/* Do not remove a device if nothing can be bound anyway. */
 	if (!need_extension(_metadata) ||
 	    !test_open(_metadata, &n, 0, 1, VFIO_TYPE1_NESTING_IOMMU))
 		return;
@@ -499,7 +499,7 @@ TEST(late_comer)
 	page = gmem_alloc(&n.mem, PGT_4K, PGT_4K);
 	pgt_map(&pt, GUEST_VA, page, PGT_4K, PGT_RW);
 	ASSERT_OK(bind_table(&n, 0, pt.root));
-	/* Where requests could pass between functions, no PASIDs are enabled. */
+	/* Without ACS, the kernel does not enable PASIDs. */
 	pasids = n.caps.features & IOMMU_UAPI_FEAT_BIND_PASID;
 	if (pasids)
 		ASSERT_OK(bind_table(&n, 3, pt.root));
@@ -512,7 +512,7 @@ TEST(late_comer)
 	EXPECT_EQ(TESTDEV_FAULT, bare_read(&late, TESTDEV_NO_PASID, page));
 	EXPECT_NE(TESTDEV_DONE, bare_read(&late, TESTDEV_PASID(3), GUEST_VA));
 
-	/* What is bound goes on, can be changed, and is undone for the one alone. */
+	/* The bindings still work, and can be undone. */
 	EXPECT_OK(dma_works(&n, 0, GUEST_VA, page));
 	EXPECT_OK(invalidate_pasid(&n, 0));
 	EXPECT_ERR(ENODEV, bind_table(&n, 4, pt.root));

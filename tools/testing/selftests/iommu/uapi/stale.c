@@ -31,7 +31,7 @@ static const __u32 archids[DEVICES][KINDS] = { { 10, 20, 20 }, { 20, 10, 0 } };
 /* Guest-physical addresses of large enough alignment, which show the same memory */
 #define GPA_1G(gen)	((4 + (gen)) * PGT_1G)
 
-/* Pages of each size, on both sides of an address that is a multiple of much */
+/* Pages of each size, on both sides of a boundary of large alignment */
 static const struct window {
 	__u64 va;
 	__u64 page;
@@ -134,7 +134,7 @@ static __u64 gpa_of(struct _test_data_stale *self, const struct slot *slot,
 	return self->target[gen] + (slot->va & (PGT_2M - 1) & ~(slot->page - 1));
 }
 
-/* What hardware noted in the entry is forgotten. */
+/* Clears accessed and dirty bits, too. */
 static void set_generation(struct _test_data_stale *self, int gen)
 {
 	int i;
@@ -303,7 +303,7 @@ static int make_stale(struct __test_metadata *_metadata,
 			if (below(self, self->slots - i) >=
 			    (unsigned int)(ACTIVE - self->probes[b]))
 				continue;
-			/* All of a page of 1 GiB has no memory. */
+			/* Only the first 2 MiB of a 1 GiB page have memory. */
 			if (within > PGT_2M)
 				within = PGT_2M;
 			p->slot = &self->slot[i];
@@ -328,7 +328,7 @@ static int make_stale(struct __test_metadata *_metadata,
 		for (i = 0; i < self->probes[b]; i++) {
 			__u64 va = self->probe[b][i].va;
 
-			/* Else nothing would be shown. */
+			/* It must be stale now, or the test shows nothing. */
 			EXPECT_EQ(0, generation(self, b, va,
 						is_caching(self, b)));
 			if (is_caching(self, b))
@@ -390,7 +390,7 @@ static void random_caches(struct _test_data_stale *self, struct named *e)
 		e->caches = percent(self, 60) ? DEVTLB : IOTLB | DEVTLB;
 }
 
-/* Near the one before: inside of it, across its end, next to it, around it */
+/* A range within the previous one, across its end, next to it, or around it */
 static void related_range(struct _test_data_stale *self, struct range *r,
 			  __u64 step)
 {
@@ -437,7 +437,7 @@ static void random_range(struct _test_data_stale *self, struct named *e)
 static void random_entry(struct _test_data_stale *self, int i, int nr)
 {
 	struct named *e = &self->named[i], *prev = e - 1;
-	/* For the same bindings as the one before, which it is handed on with */
+	/* For the bindings of the previous entry, so that the two form one run */
 	int same = i && percent(self, 65);
 
 	if (same && prev->granularity == IOMMU_UAPI_GRANU_ADDR &&
@@ -461,7 +461,7 @@ static void random_entry(struct _test_data_stale *self, int i, int nr)
 	e->range.last = ~0ULL;
 	if (e->granularity == IOMMU_UAPI_GRANU_ADDR) {
 		random_range(self, e);
-		/* Many that name everything would show nothing. */
+		/* If a long array named everything, nothing would stay stale. */
 		if (nr > 16 && percent(self, 80)) {
 			__u64 to = NOWHERE + below(self, 1 << 8) * PGT_1G;
 
@@ -490,7 +490,7 @@ static void put_entry(struct _test_data_stale *self, int i)
 		info->addr_info.nb_granules = size / granule;
 		info->addr_info.flags |= e->by;
 		info->addr_info.archid = e->id;
-		/* Only leaf entries change here, and anyone may leave that out. */
+		/* Only leaf entries change here. The hint is optional. */
 		if (percent(self, 50))
 			info->addr_info.flags |= IOMMU_UAPI_INV_ADDR_LEAF;
 		break;
@@ -534,7 +534,7 @@ static unsigned int has_to_go(struct _test_data_stale *self, int b,
 	for (i = 0; i < self->nr; i++) {
 		const struct named *e = &self->named[i];
 
-		/* Who names a part of a large page may not get all of it. */
+		/* A range must cover the whole of a large page. */
 		if (e->who >> b & 1 && e->range.first <= slot->va &&
 		    e->range.last >= slot->va + slot->page - 1)
 			caches |= e->caches;
@@ -563,8 +563,8 @@ static int meets(const struct range *r, const struct slot *slot)
 }
 
 /*
- * Hardware takes naturally aligned powers of two. One that is more than four times
- * as large as the range is too much: two would do, on either side of a boundary.
+ * A descriptor is for a naturally aligned power of two. If that is more than four
+ * times as large as the range, the driver must use two, split at the boundary.
  */
 static int widened_meets(const struct range *r, const struct slot *slot)
 {
@@ -582,7 +582,7 @@ static int widened_meets(const struct range *r, const struct slot *slot)
 	return meets(&low, slot) || meets(&high, slot);
 }
 
-/* Could ranges that touch one another, taken together, have met the page? */
+/* Ranges that touch may be merged: can the result include the page? */
 static int may_go(struct _test_data_stale *self, int b, unsigned int cache,
 		  const struct slot *slot)
 {
@@ -711,7 +711,7 @@ TEST_F_TIMEOUT(stale, arrays, SLOW)
 	}
 	TH_LOG("%u looked at, %u named, %u left alone", self->looked,
 	       self->fresh, self->stale);
-	/* Else the rounds would show little. */
+	/* Otherwise the rounds would show little. */
 	if (rounds >= 20) {
 		EXPECT_LE(self->looked / 8, self->fresh);
 		EXPECT_LE(self->looked / 2, self->stale);
