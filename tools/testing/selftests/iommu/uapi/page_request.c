@@ -1268,7 +1268,8 @@ TEST_F_TIMEOUT(page_request, fail_nth_thread, SLOW)
 			break;
 	}
 	TH_LOG("%d steps, %d failed", nth - 1, failed);
-	EXPECT_LE(2, failed);
+	/* A step may hit an allocation that the group can do without. */
+	EXPECT_LT(0, failed);
 	EXPECT_EQ(nth, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
 	EXPECT_ERR(EAGAIN, read_now(self->fd, req));
 	close(nth_fd);
