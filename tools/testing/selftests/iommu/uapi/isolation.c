@@ -18,7 +18,7 @@
 #include "harness.h"
 
 #define PASID		3
-/* Mapped and unmapped again and again */
+/* Where the tests map and unmap a page */
 #define SPARE		(GUEST_BASE + 0x10000000)
 
 /* ---- a device that does not answer ---- */
@@ -92,6 +92,16 @@ static int invalidate_group(struct nest *n, __u32 pasid)
 	return do_inv(n, &inv);
 }
 
+/* Take the group out of the container, and put it in again, with nothing bound. */
+static int rejoin(struct nest *n)
+{
+	int rc = group_leave(n);
+
+	if (!rc)
+		rc = xioctl(n->group, VFIO_GROUP_SET_CONTAINER, &n->container);
+	return rc ? rc : nest_device(n);
+}
+
 static int reads(struct nest *n, __u32 pasid, __u64 expected)
 {
 	__u64 got = 0;
@@ -105,7 +115,7 @@ static __u32 times_lost(struct _test_data_silent *self)
 	return testdev_get32(&self->n.td, TESTDEV_REG_INVLOST) - self->lost;
 }
 
-/* R35: told so, and the device can't go on using what it had. */
+/* R35: EIO, and the device can no longer use what it has cached. */
 TEST_F_TIMEOUT(silent, invalidate, SLOW)
 {
 	struct nest *n = &self->n, *other = &self->other;
@@ -116,7 +126,7 @@ TEST_F_TIMEOUT(silent, invalidate, SLOW)
 	ASSERT_OK(reads(other, pasid, 0x11));
 	ASSERT_OK(testdev_silence(&n->td, 1));
 	pgt_map(&self->pt, GUEST_VA, self->page[1], PGT_4K, PGT_RW);
-	/* Both have the old page. */
+	/* Both still have the old page cached. */
 	ASSERT_OK(reads(n, pasid, 0x11));
 	ASSERT_OK(reads(other, pasid, 0x11));
 
@@ -128,7 +138,7 @@ TEST_F_TIMEOUT(silent, invalidate, SLOW)
 	EXPECT_OK(invalidate_group(other, pasid));
 	EXPECT_OK(reads(other, pasid, 0x12));
 
-	/* It is not asked again, and every call comes back. */
+	/* No further invalidation is sent to it, and no call hangs. */
 	for (i = 0; i < 10; i++)
 		EXPECT_ERR(EIO, invalidate_group(n, pasid));
 	EXPECT_ERR(EIO, invalidate_pasid(n, pasid));
@@ -137,7 +147,7 @@ TEST_F_TIMEOUT(silent, invalidate, SLOW)
 	EXPECT_EQ(lost, times_lost(self));
 	EXPECT_EQ(TESTDEV_FAULT, reads(n, pasid, 0x12));
 
-	/* The reset makes it answer again, and brings it back. */
+	/* A reset makes it answer again, and unblocks it. */
 	ASSERT_OK(xioctl_num(n->td.fd, VFIO_DEVICE_RESET, 0));
 	ASSERT_OK(testdev_master(&n->td, 1));
 	EXPECT_OK(reads(n, pasid, 0x12));
@@ -148,7 +158,7 @@ TEST_F_TIMEOUT(silent, invalidate, SLOW)
 	EXPECT_EQ(lost, times_lost(self));
 }
 
-/* Memory goes away although the device does not answer. */
+/* Memory can be unmapped although a device does not answer. */
 TEST_F_TIMEOUT(silent, unmap, SLOW)
 {
 	struct nest *n = &self->n, *other = &self->other;
@@ -172,13 +182,13 @@ TEST_F_TIMEOUT(silent, unmap, SLOW)
 	EXPECT_EQ(TESTDEV_FAULT, reads(other, pasid, 0x33));
 	EXPECT_LT(0, times_lost(self));
 
-	/* The other one is as well as before. */
+	/* The other device still works. */
 	pgt_map(&self->pt, GUEST_VA, self->page[1], PGT_4K, PGT_RW);
 	EXPECT_OK(invalidate_group(other, pasid));
 	EXPECT_OK(reads(other, pasid, 0x12));
 }
 
-/* A device that is blocked leaves, and comes back, with nothing bound. */
+/* A blocked device leaves the container, and joins it again. */
 TEST_F_TIMEOUT(silent, leave, SLOW)
 {
 	struct nest *n = &self->n;
@@ -188,10 +198,8 @@ TEST_F_TIMEOUT(silent, leave, SLOW)
 	ASSERT_OK(testdev_silence(&n->td, 1));
 	EXPECT_OK(unbind(n, pasid));
 	EXPECT_EQ(TESTDEV_FAULT, reads(n, pasid, 0x11));
-	/* VFIO resets it. */
-	ASSERT_OK(group_leave(n));
-	ASSERT_OK(xioctl(n->group, VFIO_GROUP_SET_CONTAINER, &n->container));
-	ASSERT_OK(nest_device(n));
+	/* VFIO resets the device when it is closed. */
+	ASSERT_OK(rejoin(n));
 	EXPECT_OK(bind_table(n, pasid, self->pt.root));
 	EXPECT_OK(reads(n, pasid, 0x11));
 	pgt_map(&self->pt, GUEST_VA, self->page[1], PGT_4K, PGT_RW);
@@ -202,15 +210,17 @@ TEST_F_TIMEOUT(silent, leave, SLOW)
 /* ---- invalidations and a device that can't answer ---- */
 
 struct flusher {
+	pthread_t thread;
 	struct nest *n;
 	__u32 pasid;
+	__u32 off;
 	void *page;
 	atomic_int stop;
 	atomic_uint rounds;
 	int rc;
 };
 
-/* Flush through the first level and through the second one. */
+/* Cause flushes of both levels. */
 static void *flush(void *data)
 {
 	struct flusher *f = data;
@@ -219,7 +229,7 @@ static void *flush(void *data)
 		f->rc = nest_map(f->n->container, f->page, SPARE, PGT_4K,
 				 VFIO_DMA_MAP_FLAG_READ |
 				 VFIO_DMA_MAP_FLAG_WRITE);
-		/* Nothing may be bound right now. */
+		/* Fails with ENOENT while nothing is bound. */
 		if (!f->rc)
 			invalidate_pasid(f->n, f->pasid);
 		if (!f->rc)
@@ -229,26 +239,29 @@ static void *flush(void *data)
 	return NULL;
 }
 
-static int flush_start(struct flusher *f, struct nest *n, __u32 pasid,
-		       pthread_t *thread)
+static int flush_start(struct flusher *f, struct nest *n, __u32 pasid)
 {
 	memset(f, 0, sizeof(*f));
 	f->n = n;
 	f->pasid = pasid;
+	f->off = testdev_get32(&n->td, TESTDEV_REG_INVOFF);
 	f->page = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	return f->page == MAP_FAILED ? -ENOMEM :
-				       -pthread_create(thread, NULL, flush, f);
+				       -pthread_create(&f->thread, NULL, flush, f);
 }
 
-static int flush_stop(struct flusher *f, pthread_t thread)
+/* -ETIME if an invalidation has reached the device while its ATS was off */
+static int flush_stop(struct flusher *f)
 {
 	f->stop = 1;
-	pthread_join(thread, NULL);
+	pthread_join(f->thread, NULL);
+	if (!f->rc && testdev_get32(&f->n->td, TESTDEV_REG_INVOFF) != f->off)
+		return -ETIME;
 	return f->rc;
 }
 
-/* Go on when the other thread has been through once more. */
+/* Wait until the other thread has done one more full round. */
 static void flush_once(struct flusher *f)
 {
 	unsigned int rounds = f->rounds;
@@ -257,16 +270,14 @@ static void flush_once(struct flusher *f)
 		sched_yield();
 }
 
-/* None arrives while the device's ATS is off, and none is lost */
+/* No invalidation reaches the device while its ATS is off. */
 TEST_F_TIMEOUT(silent, reset_under_load, SLOW)
 {
 	struct nest *n = &self->n;
-	__u32 off = testdev_get32(&n->td, TESTDEV_REG_INVOFF);
 	struct flusher f;
-	pthread_t thread;
 	int i;
 
-	ASSERT_OK(flush_start(&f, n, variant->pasid, &thread));
+	ASSERT_OK(flush_start(&f, n, variant->pasid));
 	for (i = 0; i < 20; i++) {
 		ASSERT_OK(xioctl_num(n->td.fd, VFIO_DEVICE_RESET, 0));
 		if (i % 4 == 3) {
@@ -276,8 +287,7 @@ TEST_F_TIMEOUT(silent, reset_under_load, SLOW)
 		}
 		flush_once(&f);
 	}
-	EXPECT_OK(flush_stop(&f, thread));
-	EXPECT_EQ(off, testdev_get32(&n->td, TESTDEV_REG_INVOFF));
+	EXPECT_OK(flush_stop(&f));
 	EXPECT_EQ(0, times_lost(self));
 
 	ASSERT_OK(testdev_master(&n->td, 1));
@@ -287,25 +297,98 @@ TEST_F_TIMEOUT(silent, reset_under_load, SLOW)
 	EXPECT_OK(reads(n, variant->pasid, 0x12));
 }
 
-/* ATS stays on, whatever requests without PASID are translated by. */
+/* Allow resets of the device, or none. */
+static int allow_reset(struct nest *n, const char *methods)
+{
+	char path[PATH_MAX];
+
+	testdev_sysfs(path, n->bdf, "reset_method");
+	return testdev_sysfs_write(path, methods);
+}
+
+/*
+ * VFIO wants to reset the device when it is closed, and that fails. The device misses
+ * invalidations meanwhile, so it must not keep what it has cached.
+ */
+TEST_F_TIMEOUT(silent, reset_fails, SLOW)
+{
+	struct nest *n = &self->n;
+	__u32 pasid = variant->pasid;
+
+	ASSERT_OK(reads(n, pasid, 0x11));
+	pgt_map(&self->pt, GUEST_VA, self->page[1], PGT_4K, PGT_RW);
+	/* A write walks the table again, so the IOTLB has the new page. */
+	n->td.ats = 0;
+	ASSERT_OK(dma_write(n, pasid, GUEST_VA, 0x12));
+	n->td.ats = 1;
+	/* The device still has the old one. */
+	ASSERT_OK(reads(n, pasid, 0x11));
+
+	ASSERT_OK(allow_reset(n, "\n"));
+	close(n->td.fd);
+	EXPECT_OK(nest_device(n));
+	EXPECT_OK(reads(n, pasid, 0x12));
+	EXPECT_OK(allow_reset(n, "default"));
+}
+
+/* ATS stays on while the domain of requests without PASID changes. */
 TEST_F_TIMEOUT(silent, rebind_under_load, SLOW)
 {
 	struct nest *n = &self->n;
-	__u32 off = testdev_get32(&n->td, TESTDEV_REG_INVOFF);
 	struct flusher f;
-	pthread_t thread;
 	int i;
 
-	ASSERT_OK(flush_start(&f, n, variant->pasid, &thread));
+	ASSERT_OK(flush_start(&f, n, variant->pasid));
 	for (i = 0; i < 30; i++) {
 		unbind(n, 0);
 		ASSERT_OK(bind_second_level(n, 0, 0));
 		ASSERT_OK(unbind(n, 0));
 		ASSERT_OK(bind_table(n, 0, self->pt.root));
 	}
-	EXPECT_OK(flush_stop(&f, thread));
-	EXPECT_EQ(off, testdev_get32(&n->td, TESTDEV_REG_INVOFF));
+	EXPECT_OK(flush_stop(&f));
 	EXPECT_EQ(0, times_lost(self));
+}
+
+/* More cache tags than the driver flushes without letting interrupts in */
+#define MANY		40
+
+/* A flush reaches all of them, while some come and go, too. */
+TEST_F_TIMEOUT(silent, many, SLOW)
+{
+	__u32 first = variant->pasid + 1, pasid;
+	struct nest *n = &self->n;
+	struct flusher f;
+	__u64 *spare;
+	int i;
+
+	if (n->caps.guest_pasid_bits < 6)
+		SKIP(return, "too few PASIDs");
+	spare = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_TRUE(spare != MAP_FAILED);
+	*spare = 0x33;
+	for (pasid = first; pasid < first + MANY; pasid++)
+		ASSERT_OK(bind_table(n, pasid, self->pt.root));
+	pgt_map(&self->pt, GUEST_VA, SPARE, PGT_4K, PGT_RW);
+	ASSERT_OK(nest_map(n->container, spare, SPARE, PGT_4K,
+			   VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE));
+	for (pasid = first; pasid < first + MANY; pasid++)
+		ASSERT_OK(reads(n, pasid, 0x33));
+	ASSERT_OK(nest_unmap(n->container, SPARE, PGT_4K));
+	for (pasid = first; pasid < first + MANY; pasid++)
+		EXPECT_EQ(TESTDEV_FAULT, reads(n, pasid, 0x33))
+			TH_LOG("PASID %u", pasid);
+
+	ASSERT_OK(flush_start(&f, n, variant->pasid));
+	for (i = 0; i < 4; i++) {
+		for (pasid = first; pasid < first + MANY; pasid++)
+			ASSERT_OK(unbind(n, pasid));
+		flush_once(&f);
+		for (pasid = first; pasid < first + MANY; pasid++)
+			ASSERT_OK(bind_table(n, pasid, self->pt.root));
+		flush_once(&f);
+	}
+	EXPECT_OK(flush_stop(&f));
 }
 
 struct asker {
@@ -315,7 +398,7 @@ struct asker {
 	atomic_uint asked;
 };
 
-/* Ask for pages without an end, whatever the answers are. */
+/* Send page requests until told to stop, and ignore the responses. */
 static void *ask(void *data)
 {
 	struct asker *a = data;
@@ -328,7 +411,7 @@ static void *ask(void *data)
 	return NULL;
 }
 
-/* An unbind waits for what the device has asked before, and for nothing else. */
+/* An unbind ends while its device and another one keep sending page requests. */
 TEST_F_TIMEOUT(silent, asks_on, SLOW)
 {
 	struct asker askers[2] = {
@@ -357,7 +440,7 @@ TEST_F_TIMEOUT(silent, asks_on, SLOW)
 		askers[i].stop = 1;
 		pthread_join(threads[i], NULL);
 	}
-	/* The other one is as well as before. */
+	/* The other device still works. */
 	EXPECT_OK(unbind(&self->other, variant->pasid));
 	EXPECT_OK(bind_table(&self->other, variant->pasid, self->pt.root));
 	EXPECT_OK(reads(&self->other, variant->pasid, 0x11));
@@ -366,7 +449,7 @@ TEST_F_TIMEOUT(silent, asks_on, SLOW)
 
 /* ---- two devices that share a second level ---- */
 
-/* Is what @n has cached of the second level gone when the memory is unmapped? */
+/* Does an unmap invalidate what is cached of the second level for @n? */
 static int unmap_is_seen(struct nest *n, __u64 *spare)
 {
 	__u64 got = 0;
@@ -387,8 +470,8 @@ static int unmap_is_seen(struct nest *n, __u64 *spare)
 }
 
 /*
- * Not to leave: the device goes back to a domain of the kernel's then, which warns if
- * it can't.
+ * Leaving the container is not among them: the group returns to its default domain,
+ * and the IOMMU core warns if that fails.
  */
 enum { BIND, REPLACE, UNBIND, SECOND_LEVEL, JOIN, STEPS };
 
@@ -409,7 +492,7 @@ static int step(struct nest *a, int what, __u32 pasid, __u64 root)
 	}
 }
 
-/* What has to be done before the step can be tried (again) */
+/* Undo the step, and prepare for the next attempt. */
 static void before(struct nest *a, int what, __u32 pasid, __u64 root)
 {
 	if (what == JOIN)
@@ -421,7 +504,7 @@ static void before(struct nest *a, int what, __u32 pasid, __u64 root)
 		bind_table(a, pasid, root);
 }
 
-/* R35: whatever fails for one device, the other one is flushed. */
+/* R35: if something fails for one device, the other one is still flushed. */
 TEST_F_TIMEOUT(silent, fail_nth, SLOW)
 {
 	int fd = fail_nth_open("thread-self"), what, nth, rc, left, failed;
@@ -433,9 +516,8 @@ TEST_F_TIMEOUT(silent, fail_nth, SLOW)
 	spare = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_TRUE(spare != MAP_FAILED);
-	/* Both on the second level, which is where they share tags */
-	unbind(b, 0);
-	ASSERT_OK(bind_second_level(b, 0, 0));
+	/* A group that joins is attached to the second level itself, as @a is later. */
+	ASSERT_OK(rejoin(b));
 	ASSERT_OK(unmap_is_seen(b, spare));
 	close(a->td.fd);
 	a->td.fd = -1;
@@ -464,15 +546,15 @@ TEST_F_TIMEOUT(silent, fail_nth, SLOW)
 /* ---- ioctls that wait for memory of the user ---- */
 
 /*
- * A file system with one file, which is its root, of one page. Whoever reads the page
- * waits until it is let go.
+ * A FUSE file system whose root is a file of one page. A read of the page waits for
+ * let_go().
  */
 struct lazy {
 	int fuse;
-	int reading;		/* eventfd: somebody waits for the page */
-	int go;			/* eventfd: give it */
+	int reading;		/* eventfd: a read has arrived */
+	int go;			/* eventfd: let it go on */
+	int mnt;
 	void *page;
-	char path[32];
 };
 
 union lazy_reply {
@@ -537,34 +619,56 @@ static void *lazy_serve(void *data)
 	return NULL;
 }
 
+/* Returns the mount, which nobody else sees, or -errno. */
+static int lazy_mount(int fuse)
+{
+	char text[16];
+	int fs, mnt;
+
+	snprintf(text, sizeof(text), "%d", fuse);
+	fs = fsopen("fuse", FSOPEN_CLOEXEC);
+	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "fd", text, 0) ||
+	    fsconfig(fs, FSCONFIG_SET_STRING, "rootmode", "100000", 0) ||
+	    fsconfig(fs, FSCONFIG_SET_STRING, "user_id", "0", 0) ||
+	    fsconfig(fs, FSCONFIG_SET_STRING, "group_id", "0", 0) ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		return -errno;
+	mnt = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	close(fs);
+	return mnt < 0 ? -errno : mnt;
+}
+
+static int lazy_open_file(struct lazy *lazy)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", lazy->mnt);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 static int lazy_open(struct lazy *lazy)
 {
-	char options[80];
 	pthread_t thread;
 	struct stat st;
 	int fd;
 
 	lazy->fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	if (lazy->fuse < 0)
-		return -errno;
 	lazy->reading = eventfd(0, 0);
 	lazy->go = eventfd(0, 0);
-	snprintf(lazy->path, sizeof(lazy->path), "/tmp/lazy.XXXXXX");
-	fd = mkstemp(lazy->path);
-	if (lazy->reading < 0 || lazy->go < 0 || fd < 0)
+	if (lazy->fuse < 0 || lazy->reading < 0 || lazy->go < 0)
 		return -errno;
-	close(fd);
-	snprintf(options, sizeof(options),
-		 "fd=%d,rootmode=100000,user_id=0,group_id=0", lazy->fuse);
-	if (mount("lazy", lazy->path, "fuse", 0, options))
-		return -errno;
+	lazy->mnt = lazy_mount(lazy->fuse);
+	if (lazy->mnt < 0)
+		return lazy->mnt;
 	if (pthread_create(&thread, NULL, lazy_serve, lazy))
 		return -EAGAIN;
-	fd = open(lazy->path, O_RDWR | O_CLOEXEC);
-	/* Nothing but this tells the kernel how large it is. */
+	fd = lazy_open_file(lazy);
+	/* The kernel learns the size of the file only when it is asked for it. */
 	if (fd < 0 || fstat(fd, &st))
 		return -errno;
-	/* Private, since a shared one can't be pinned */
+	/* A private mapping: VFIO can't pin pages of a shared one. */
 	lazy->page = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd,
 			  0);
 	close(fd);
@@ -595,8 +699,6 @@ FIXTURE_SETUP(held)
 
 FIXTURE_TEARDOWN(held)
 {
-	umount2(self->lazy.path, MNT_DETACH);
-	unlink(self->lazy.path);
 }
 
 struct caller {
@@ -634,7 +736,7 @@ static int hold(struct _test_data_held *self, struct caller *c,
 		       0 : -errno;
 }
 
-/* Give the page, wait until the call is over, and have nothing of it left. */
+/* Let the call have the page, wait for its end, and drop the page again. */
 static int let_go(struct _test_data_held *self, struct caller *c)
 {
 	__u64 one = 1;
@@ -644,21 +746,13 @@ static int let_go(struct _test_data_held *self, struct caller *c)
 		return -errno;
 	pthread_join(c->thread, NULL);
 	madvise(self->lazy.page, PGT_4K, MADV_DONTNEED);
-	fd = open(self->lazy.path, O_RDWR | O_CLOEXEC);
-	posix_fadvise(fd, 0, PGT_4K, POSIX_FADV_DONTNEED);
+	/* FUSE drops the pages of a file that is opened. */
+	fd = lazy_open_file(&self->lazy);
 	close(fd);
-	return 0;
+	return fd < 0 ? fd : 0;
 }
 
-static int driver_unbind(const char *bdf)
-{
-	char path[PATH_MAX];
-
-	testdev_sysfs(path, bdf, "driver/unbind");
-	return testdev_sysfs_write(path, bdf);
-}
-
-/* The administrator takes the device away from the user, and gives it back. */
+/* Unbind the device from its driver, as an administrator does, and bind it again. */
 static int take_back(struct nest *n)
 {
 	int rc;
@@ -666,7 +760,7 @@ static int take_back(struct nest *n)
 	if (n->td.fd >= 0)
 		close(n->td.fd);
 	n->td.fd = -1;
-	rc = driver_unbind(n->bdf);
+	rc = testdev_unbind(n->bdf);
 	return rc ? rc : testdev_bind_vfio(n->bdf);
 }
 
@@ -683,7 +777,7 @@ static int locked_kib(void)
 	return kib;
 }
 
-/* Whatever the user's ioctl waits for */
+/* A device can be unbound while an ioctl of its container waits for user memory. */
 TEST_F_TIMEOUT(held, take_back, SLOW)
 {
 	static const unsigned long cmds[] = {
@@ -699,12 +793,12 @@ TEST_F_TIMEOUT(held, take_back, SLOW)
 		ASSERT_OK(hold(self, &c, cmds[i], self->lazy.page));
 		EXPECT_OK(take_back(n));
 		ASSERT_OK(let_go(self, &c));
-		/* A page of zeroes has no argument in it. */
+		/* The page is full of zeroes, so argsz is 0. */
 		EXPECT_ERR(EINVAL, c.rc)
 			TH_LOG("command 0x%lx", cmds[i]);
 		EXPECT_EQ(0, locked_kib());
 
-		/* Launched anew, in the same container */
+		/* Set up the container again. */
 		close(n->group);
 		n->group = nest_open_group(n->group_id);
 		ASSERT_LE(0, n->group);
@@ -720,7 +814,7 @@ TEST_F_TIMEOUT(held, take_back, SLOW)
 	}
 }
 
-/* Is a process asleep so that no signal wakes it? */
+/* Is a process in uninterruptible sleep? */
 static int process_waits(pid_t pid)
 {
 	char path[32], line[256], *state;
@@ -738,7 +832,7 @@ static int process_waits(pid_t pid)
 	return waits;
 }
 
-/* A process of the administrator, which begins when it is told, and has none of ours */
+/* Fork a process that waits for admin_start(), without VFIO's descriptors. */
 static pid_t admin_fork(struct nest *n, int *start)
 {
 	pid_t pid;
@@ -776,8 +870,8 @@ static int admin_end(pid_t pid)
 }
 
 /*
- * Memory that is being pinned does hold up the device that it is pinned for, but
- * no other device. Until it is let go, this process can't map memory.
+ * Unbinding a device waits while memory is being pinned for it. Other devices are not
+ * affected. This process can't map memory meanwhile: the ioctl holds its mmap_lock.
  */
 TEST_F_TIMEOUT(held, others, SLOW)
 {
@@ -803,7 +897,7 @@ TEST_F_TIMEOUT(held, others, SLOW)
 	if (!giving) {
 		while (!process_waits(taking))
 			sched_yield();
-		_exit(testdev_bind_vfio(other) || driver_unbind(other) ||
+		_exit(testdev_bind_vfio(other) || testdev_unbind(other) ||
 		      testdev_bind_vfio(other) || !process_waits(taking));
 	}
 	ASSERT_LT(0, taking);

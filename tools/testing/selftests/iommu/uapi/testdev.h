@@ -222,6 +222,14 @@ static inline int testdev_find(char *bdf, int nth, int group_size)
 	return rc;
 }
 
+static inline int testdev_unbind(const char *bdf)
+{
+	char path[PATH_MAX];
+
+	testdev_sysfs(path, bdf, "driver/unbind");
+	return testdev_sysfs_write(path, bdf);
+}
+
 /* Give the device to vfio-pci, unless it has it already. */
 static inline int testdev_bind_vfio(const char *bdf)
 {
@@ -235,8 +243,7 @@ static inline int testdev_bind_vfio(const char *bdf)
 		target[n] = 0;
 		if (!strcmp(strrchr(target, '/') + 1, "vfio-pci"))
 			return 0;
-		testdev_sysfs(path, bdf, "driver/unbind");
-		rc = testdev_sysfs_write(path, bdf);
+		rc = testdev_unbind(bdf);
 		if (rc)
 			return rc;
 	}
