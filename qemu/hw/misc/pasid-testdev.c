@@ -329,7 +329,8 @@ static bool pasid_testdev_ats_invalidate(PCIDevice *pdev,
     for (unsigned int i = 0; i < DTLB_SIZE; i++) {
         PasidTestDevTranslation *t = &d->dtlb[i];
 
-        if (request->has_pasid != !!(t->pasid & PASID_VALID) ||
+        /* Without a PASID, translations for all PASIDs are meant, too. */
+        if ((request->has_pasid && !(t->pasid & PASID_VALID)) ||
             (request->has_pasid && !request->global &&
              request->pasid != (t->pasid & PASID_VALUE)) ||
             (t->page & ~request->mask) != request->addr) {
