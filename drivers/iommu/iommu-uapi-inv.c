@@ -120,26 +120,9 @@ static int inv_check_pasid(const struct iommu_uapi_cache_invalidate_info *info,
 	return 0;
 }
 
-/**
- * iommu_uapi_invalidate_check - is an invalidation one that the host can do?
- * @info: from iommu_uapi_copy_from_user()
- * @caps: what the host can do
- * @scope: set to which bindings @info is for, on success
- *
- * Whether such bindings exist is not checked.
- *
- * Context: any.
- *
- * Return: 0; -EOPNOTSUPP if a flag, or a pair of cache and granularity, is not
- * among @caps, or reserved bytes are not 0, among them those of the union that
- * the granularity's member does not cover; -EINVAL if no cache is named, the
- * PASID is missing, too wide or must not be there, a field is set whose flag is
- * not, both a group and a guest's domain id are named, or the range is empty, not
- * aligned or not canonical; -EOVERFLOW if the range wraps.
- */
-int iommu_uapi_invalidate_check(const struct iommu_uapi_cache_invalidate_info *info,
-				const struct iommu_uapi_caps *caps,
-				struct iommu_uapi_inv_scope *scope)
+static int inv_check(const struct iommu_uapi_cache_invalidate_info *info,
+		     const struct iommu_uapi_caps *caps,
+		     struct iommu_uapi_inv_scope *scope)
 {
 	if (!(caps->features & IOMMU_UAPI_FEAT_INVALIDATE) ||
 	    info->padding[0] || info->padding[1])
@@ -153,6 +136,60 @@ int iommu_uapi_invalidate_check(const struct iommu_uapi_cache_invalidate_info *i
 	if (info->granularity == IOMMU_UAPI_GRANU_ADDR)
 		return inv_check_addr(&info->addr_info, caps, scope);
 	return inv_check_pasid(info, caps, scope);
+}
+
+/*
+ * Is a range good, if all but the range has been checked? Any table has such
+ * addresses then: of two ranges in a row, mostly both are below 2^47.
+ */
+static bool inv_range_good(const struct iommu_uapi_inv_addr_info *addr)
+{
+	u64 max = BIT_ULL(TABLE_MIN_WIDTH - 1);
+	unsigned int shift = __ffs64(addr->granule_size);
+
+	return addr->addr < max && !(addr->addr & (addr->granule_size - 1)) &&
+	       addr->nb_granules &&
+	       addr->nb_granules <= (max - addr->addr) >> shift;
+}
+
+/**
+ * iommu_uapi_invalidate_check - are invalidations ones that the host can do?
+ * @info: array of entries from iommu_uapi_copy_array_from_user()
+ * @nr: number of entries, at least 1
+ * @caps: what the host can do
+ * @scope: set to which bindings they are for, on success
+ *
+ * Whether such bindings exist is not checked.
+ *
+ * Context: any.
+ *
+ * Return: number of entries, from the first, that are good and for the same
+ * bindings, at least 1 and not necessarily all of these. If the first one is bad:
+ * -EOPNOTSUPP if a flag, or a pair of cache and granularity, is not among @caps, or
+ * reserved bytes are not 0, among them those of the union that the granularity's
+ * member does not cover; -EINVAL if no cache is named, the PASID is missing, too
+ * wide or must not be there, a field is set whose flag is not, both a group and a
+ * guest's domain id are named, or the range is empty, not aligned or not
+ * canonical; -EOVERFLOW if the range wraps.
+ */
+int iommu_uapi_invalidate_check(const struct iommu_uapi_cache_invalidate_info *info,
+				u32 nr, const struct iommu_uapi_caps *caps,
+				struct iommu_uapi_inv_scope *scope)
+{
+	u32 i;
+	int ret;
+
+	ret = inv_check(info, caps, scope);
+	if (ret)
+		return ret;
+
+	/* In an array, most entries are like the one before. */
+	for (i = 1; i < nr; i++) {
+		if (!iommu_uapi_inv_alike(&info[i - 1], &info[i]) ||
+		    !inv_range_good(&info[i].addr_info))
+			break;
+	}
+	return i;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_invalidate_check);
 
@@ -210,39 +247,50 @@ bool iommu_uapi_invalidate_fits(const struct iommu_uapi_binding *binding,
 EXPORT_SYMBOL_GPL(iommu_uapi_invalidate_fits);
 
 /**
- * iommu_uapi_invalidate - invalidate what hardware cached of a guest's table
- * @binding: what iommu_uapi_bind() returned
+ * iommu_uapi_invalidate - invalidate what hardware cached of guests' tables
+ * @bindings: what iommu_uapi_bind() returned. A host has one IOMMU driver that can
+ *	nest, so they all belong to that.
+ * @nr_bindings: number of them, at least 1 and at most %IOMMU_UAPI_INV_BINDINGS
  * @info: array of entries that iommu_uapi_invalidate_check() accepted, and whose
- *	scope has @binding
+ *	scope has @bindings
  * @nr: number of entries
- * @handled: set to the number of entries, from the first, that took effect
+ * @handled: set to the number of entries, from the first, that took effect for all
+ *	@bindings
  *
  * Entries take effect in batches, so that the host waits once for many. Those
  * beyond @handled may have taken effect too, and may be repeated.
  *
  * Context: does not sleep, does not allocate, and takes no lock that is held
- * while memory is mapped. The carrier keeps @binding during the call.
+ * while memory is mapped. The carrier keeps @bindings during the call.
  *
  * Return: 0 if all took effect; -EOPNOTSUPP or -EINVAL if the entry at
  * @handled is one that the driver can't do; -EIO if the hardware failed.
  */
-int iommu_uapi_invalidate(struct iommu_uapi_binding *binding,
+int iommu_uapi_invalidate(struct iommu_uapi_binding **bindings,
+			  unsigned int nr_bindings,
 			  const struct iommu_uapi_cache_invalidate_info *info,
 			  u32 nr, u32 *handled)
 {
-	struct iommu_domain *nested = binding->handle.domain;
+	struct iommu_domain *nested[IOMMU_UAPI_INV_BINDINGS] __uninitialized;
+	unsigned int i, nr_nested = 0;
 	int ret;
 
 	*handled = 0;
-	if (!nr)
+	if (!nr || WARN_ON_ONCE(nr_bindings > ARRAY_SIZE(nested)))
 		return 0;
-	/* Nothing there is the guest's. */
-	if (binding->format == IOMMU_UAPI_FORMAT_SECOND_LEVEL) {
+
+	for (i = 0; i < nr_bindings; i++) {
+		/* Nothing of the second level is the guest's. */
+		if (bindings[i]->format != IOMMU_UAPI_FORMAT_SECOND_LEVEL)
+			nested[nr_nested++] = bindings[i]->handle.domain;
+	}
+	if (!nr_nested) {
 		*handled = nr;
 		return 0;
 	}
 
-	ret = nested->owner->uapi->cache_invalidate(nested, info, nr, handled);
+	ret = nested[0]->owner->uapi->cache_invalidate(nested, nr_nested, info,
+						       nr, handled);
 	if (WARN_ON_ONCE(*handled > nr || (!ret && *handled < nr)))
 		return -EIO;
 	return ret;

@@ -547,14 +547,16 @@ static const struct iommu_uapi_cache_invalidate_info good_domain = {
 static int inv_check(const struct iommu_uapi_cache_invalidate_info *info)
 {
 	struct iommu_uapi_inv_scope scope = { .pasid = 0x55555555 };
-	int ret = iommu_uapi_invalidate_check(info, &all_caps, &scope);
+	int ret = iommu_uapi_invalidate_check(info, 1, &all_caps, &scope);
 	u64 pasid = info->pasid_info.pasid;
 
 	if (info->granularity == IOMMU_UAPI_GRANU_ADDR)
 		pasid = info->addr_info.pasid;
 	if (info->granularity == IOMMU_UAPI_GRANU_DOMAIN)
 		pasid = IOMMU_PASID_INVALID;
-	return !ret && scope.pasid != pasid ? -EILSEQ : ret;
+	if (ret > 0)
+		return ret == 1 && scope.pasid == pasid ? 0 : -EILSEQ;
+	return ret ?: -EILSEQ;
 }
 
 #define EXPECT_INV(test, expected, good, change) do {			\
@@ -724,20 +726,20 @@ static void test_inv_caps(struct kunit *test)
 
 	caps.features &= ~IOMMU_UAPI_FEAT_INVALIDATE;
 	KUNIT_EXPECT_EQ(test,
-			iommu_uapi_invalidate_check(&good_addr, &caps, &scope),
+			iommu_uapi_invalidate_check(&good_addr, 1, &caps, &scope),
 			-EOPNOTSUPP);
 
 	caps = all_caps;
 	caps.features &= ~IOMMU_UAPI_FEAT_INV_SCOPE;
-	KUNIT_EXPECT_EQ(test, iommu_uapi_invalidate_check(&info, &caps, &scope),
-			0);
+	KUNIT_EXPECT_EQ(test, iommu_uapi_invalidate_check(&info, 1, &caps, &scope),
+			1);
 	KUNIT_EXPECT_EQ(test, scope.by, IOMMU_UAPI_INV_ALL);
 	info.pasid_info.flags |= IOMMU_UAPI_INV_PASID_GROUP;
-	KUNIT_EXPECT_EQ(test, iommu_uapi_invalidate_check(&info, &caps, &scope),
+	KUNIT_EXPECT_EQ(test, iommu_uapi_invalidate_check(&info, 1, &caps, &scope),
 			-EOPNOTSUPP);
 	info.pasid_info.archid = 7;
 	KUNIT_EXPECT_EQ(test,
-			iommu_uapi_invalidate_check(&info, &all_caps, &scope), 0);
+			iommu_uapi_invalidate_check(&info, 1, &all_caps, &scope), 1);
 	KUNIT_EXPECT_EQ(test, scope.by, IOMMU_UAPI_INV_BY_GROUP);
 	KUNIT_EXPECT_EQ(test, scope.id, 7);
 }
@@ -1013,26 +1015,119 @@ static void test_no_iommu(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, PTR_ERR(binding), -ENODEV);
 }
 
+/* Entries that differ in the range alone are checked together, and no others. */
+static void test_invalidate_run(struct kunit *test)
+{
+	struct iommu_uapi_cache_invalidate_info *info;
+	struct iommu_uapi_inv_scope scope;
+	unsigned int i, byte;
+
+	info = kunit_kmalloc_array(test, 4, sizeof(*info), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, info);
+	for (i = 0; i < 4; i++) {
+		info[i] = good_addr;
+		info[i].addr_info.addr += i * info[i].addr_info.granule_size;
+		info[i].addr_info.nb_granules = i + 1;
+	}
+	for (i = 1; i <= 4; i++)
+		KUNIT_EXPECT_EQ(test, i,
+				iommu_uapi_invalidate_check(info, i, &all_caps,
+							    &scope));
+
+	/* Whatever else is changed, in any byte, is looked at by itself. */
+	for (byte = 0; byte < sizeof(*info); byte++) {
+		if (byte >= offsetof(typeof(*info), addr_info.addr) &&
+		    byte < offsetofend(typeof(*info), addr_info.addr))
+			continue;
+		if (byte >= offsetof(typeof(*info), addr_info.nb_granules))
+			continue;
+		((u8 *)&info[2])[byte] ^= 0x80;
+		KUNIT_EXPECT_EQ_MSG(test, 2,
+				    iommu_uapi_invalidate_check(info, 4, &all_caps,
+								&scope),
+				    "byte %u", byte);
+		((u8 *)&info[2])[byte] ^= 0x80;
+	}
+	for (i = 0; i < 3; i++) {
+		info[i] = good_pasid;
+		KUNIT_EXPECT_EQ(test, 1,
+				iommu_uapi_invalidate_check(info, 4, &all_caps,
+							    &scope));
+	}
+}
+
+/* A range that would be refused by itself ends the run before it. */
+static void test_invalidate_run_range(struct kunit *test)
+{
+	static const struct {
+		u64 addr;
+		u64 granule_size;
+		u64 nb_granules;
+		bool good;
+	} ranges[] = {
+		{ 0, SZ_4K, 1, true },
+		{ BIT_ULL(47) - SZ_4K, SZ_4K, 1, true },
+		{ BIT_ULL(47) - SZ_8K, SZ_4K, 2, true },
+		{ 0, SZ_4K, BIT_ULL(35), true },
+		{ 0, BIT_ULL(46), 2, true },
+		{ SZ_2M, SZ_2M, 7, true },
+		{ 0, SZ_4K, 0 },
+		{ SZ_2K, SZ_4K, 1 },
+		{ SZ_4K, SZ_2M, 1 },
+		{ BIT_ULL(47) - SZ_4K, SZ_4K, BIT_ULL(52) },
+		{ 0, SZ_4K, BIT_ULL(52) },
+		{ 0, SZ_4K, BIT_ULL(52) + 1 },
+		{ SZ_4K, SZ_4K, U64_MAX },
+		{ BIT_ULL(62), SZ_4K, 1 },
+		{ BIT_ULL(63), SZ_4K, 1 },
+	};
+	struct iommu_uapi_cache_invalidate_info info[2];
+	struct iommu_uapi_inv_scope scope;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
+		info[0] = good_addr;
+		info[0].addr_info.addr = 0;
+		info[0].addr_info.granule_size = ranges[i].granule_size;
+		info[0].addr_info.nb_granules = 1;
+		info[1] = info[0];
+		info[1].addr_info.addr = ranges[i].addr;
+		info[1].addr_info.nb_granules = ranges[i].nb_granules;
+		KUNIT_EXPECT_EQ_MSG(test, ranges[i].good ? 2 : 1,
+				    iommu_uapi_invalidate_check(info, 2, &all_caps,
+								&scope),
+				    "range %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, ranges[i].good,
+				    !inv_check(&info[1]), "range %u", i);
+	}
+}
+
 /* R33 */
 static void test_invalidate_nothing(struct kunit *test)
 {
-	struct iommu_uapi_binding binding = {};
+	struct iommu_uapi_binding binding = {}, *bindings[] = { &binding };
 	u32 handled = 0x55555555;
 
-	KUNIT_EXPECT_EQ(test, iommu_uapi_invalidate(&binding, NULL, 0, &handled),
-			0);
+	KUNIT_EXPECT_EQ(test,
+			iommu_uapi_invalidate(bindings, 1, NULL, 0, &handled), 0);
 	KUNIT_EXPECT_EQ(test, handled, 0);
 }
 
-static int fake_invalidate(struct iommu_domain *nested,
+static unsigned int fake_nr_nested;
+
+static int fake_invalidate(struct iommu_domain **nested, unsigned int nr_nested,
 			   const struct iommu_uapi_cache_invalidate_info *info,
 			   u32 nr, u32 *handled)
 {
+	fake_nr_nested = nr_nested;
 	*handled = nr / 2;
 	return -EIO;
 }
 
-/* R33, R35, R36: how far the driver came, and why, comes through unchanged. */
+/*
+ * R33, R35, R36: how far the driver came, and why, comes through unchanged. It sees
+ * no binding of the second level.
+ */
 static void test_invalidate_partly(struct kunit *test)
 {
 	static const struct iommu_uapi_ops uapi = {
@@ -1040,13 +1135,24 @@ static void test_invalidate_partly(struct kunit *test)
 	};
 	static const struct iommu_ops ops = { .uapi = &uapi };
 	struct iommu_domain nested = { .owner = &ops };
-	struct iommu_uapi_binding binding = { .handle.domain = &nested };
+	struct iommu_uapi_binding table = { .handle.domain = &nested };
+	struct iommu_uapi_binding second = {
+		.handle.domain = &nested,
+		.format = IOMMU_UAPI_FORMAT_SECOND_LEVEL,
+	};
+	struct iommu_uapi_binding *bindings[] = { &second, &table, &second, &table };
 	u32 handled = 0x55555555;
 
-	KUNIT_EXPECT_EQ(test,
-			iommu_uapi_invalidate(&binding, &good_addr, 7, &handled),
-			-EIO);
+	KUNIT_EXPECT_EQ(test, -EIO,
+			iommu_uapi_invalidate(bindings, 4, &good_addr, 7,
+					      &handled));
 	KUNIT_EXPECT_EQ(test, handled, 3);
+	KUNIT_EXPECT_EQ(test, fake_nr_nested, 2);
+
+	KUNIT_EXPECT_EQ(test, 0,
+			iommu_uapi_invalidate(bindings, 1, &good_addr, 7,
+					      &handled));
+	KUNIT_EXPECT_EQ(test, handled, 7);
 }
 
 static struct kunit_case iommu_uapi_cases[] = {
@@ -1071,6 +1177,8 @@ static struct kunit_case iommu_uapi_cases[] = {
 	KUNIT_CASE(test_contract),
 	KUNIT_CASE(test_pasid_alloc),
 	KUNIT_CASE(test_no_iommu),
+	KUNIT_CASE(test_invalidate_run),
+	KUNIT_CASE(test_invalidate_run_range),
 	KUNIT_CASE(test_invalidate_nothing),
 	KUNIT_CASE(test_invalidate_partly),
 	{}

@@ -37,7 +37,7 @@ MODULE_PARM_DESC(pasid_quota,
 		 "Maximum number of PASIDs that a container may have (1023)");
 
 /* Entries that are copied, checked and handed on together, on the stack */
-#define VFIO_NESTING_CHUNK	16
+#define VFIO_NESTING_CHUNK	32
 
 /* Set aside for the container, and not allocated yet */
 #define VFIO_NESTING_FREE	XA_MARK_0
@@ -65,6 +65,7 @@ struct vfio_nesting_pasid {
  *	that are bound, or that its contract has set aside
  * @no_pasid: stands for requests without PASID
  * @nr_pasids: number of PASIDs that are owned or bound, or being allocated
+ * @kinds: number of kinds of groups so far
  * @faults: where page requests go; NULL until user space asks for them
  * @committed: whether there is a contract
  * @devices_differ: whether the contract lets groups lack what belongs to a device
@@ -78,6 +79,7 @@ struct vfio_nesting {
 	struct xarray pasids;
 	struct vfio_nesting_pasid no_pasid;
 	unsigned int nr_pasids;
+	unsigned int kinds;
 	struct iommu_uapi_faults *faults;
 	bool committed;
 	bool devices_differ;
@@ -95,6 +97,7 @@ struct vfio_nesting {
  *	the device has left
  * @caps: what the IOMMU can do, if @dev
  * @allowed: the part of @caps that calls may ask for
+ * @kind: the same number in all groups whose @allowed is the same
  * @requests: whether page requests of @dev are enabled
  * @blocked: whether requests without PASID are blocked
  * @bindings: list of struct vfio_nesting_binding
@@ -106,6 +109,7 @@ struct vfio_nesting_group {
 	struct device *dev;
 	struct iommu_uapi_caps caps;
 	struct iommu_uapi_caps allowed;
+	unsigned int kind;
 	bool requests;
 	bool blocked;
 	struct list_head bindings;
@@ -304,9 +308,23 @@ static int vfio_nesting_get_caps(struct vfio_nesting *nesting,
 static void vfio_nesting_update_allowed(struct vfio_nesting *nesting,
 					struct vfio_nesting_group *group)
 {
+	struct vfio_nesting_group *other;
+
 	group->allowed = group->caps;
 	if (nesting->committed)
 		iommu_uapi_caps_intersect(&group->allowed, &nesting->contract);
+
+	/* Compare with those before it, which are up to date. */
+	group->kind = nesting->kinds++;
+	list_for_each_entry(other, &nesting->groups, next) {
+		if (other == group)
+			break;
+		if (!memcmp(&other->allowed, &group->allowed,
+			    sizeof(group->allowed))) {
+			group->kind = other->kind;
+			break;
+		}
+	}
 }
 
 /* Requests with the PASID are blocked afterwards. */
@@ -1137,57 +1155,27 @@ vfio_nesting_for_each(struct vfio_nesting *nesting,
 /**
  * struct vfio_nesting_run - successive entries that are for the same bindings
  * @scope: which bindings
- * @only: the binding, if there is only one; otherwise NULL
+ * @accepts: group that the entries were checked for
+ * @mixed: whether a binding is in a group that can do something else
+ * @fits: whether there is a binding whose table has the addresses of the first entry
+ * @nr_bound: number of bindings
+ * @bound: the bindings, if they are not too many
  * @info: the entries
- * @nr: number of them; after they were handed on, of those that took effect on
+ * @nr: number of them; after they were handed on, of those that took effect for
  *	every binding
  * @err: what the first one that did not take effect failed with
  */
 struct vfio_nesting_run {
 	struct iommu_uapi_inv_scope scope;
-	struct vfio_nesting_binding *only;
+	struct vfio_nesting_group *accepts;
+	bool mixed;
+	bool fits;
+	unsigned int nr_bound;
+	struct iommu_uapi_binding *bound[IOMMU_UAPI_INV_BINDINGS];
 	const struct iommu_uapi_cache_invalidate_info *info;
 	u32 nr;
 	int err;
 };
-
-/**
- * struct vfio_nesting_entry - entry that is being checked
- * @info: the entry
- * @scope: which bindings it is for
- * @accepts: group for which it has been checked
- * @named: a binding that it is for
- * @nr_named: number of such bindings
- * @fits: whether there is one whose table has such addresses
- */
-struct vfio_nesting_entry {
-	const struct iommu_uapi_cache_invalidate_info *info;
-	const struct iommu_uapi_inv_scope *scope;
-	struct vfio_nesting_group *accepts;
-	struct vfio_nesting_binding *named;
-	unsigned int nr_named;
-	bool fits;
-};
-
-static int vfio_nesting_check_binding(struct vfio_nesting_binding *binding,
-				      void *arg)
-{
-	struct vfio_nesting_entry *entry = arg;
-	struct iommu_uapi_inv_scope scope;
-	int rc;
-
-	entry->named = binding;
-	entry->nr_named++;
-	entry->fits |= !entry->scope->wide ||
-		       iommu_uapi_invalidate_fits(binding->bound, entry->info);
-	if (binding->group == entry->accepts)
-		return 0;
-
-	rc = iommu_uapi_invalidate_check(entry->info, &binding->group->allowed,
-					 &scope);
-	/* An IOMMU with narrower addresses has no table that they could be in. */
-	return rc == -EINVAL ? 0 : rc;
-}
 
 static bool vfio_nesting_same_scope(const struct iommu_uapi_inv_scope *a,
 				    const struct iommu_uapi_inv_scope *b)
@@ -1196,78 +1184,140 @@ static bool vfio_nesting_same_scope(const struct iommu_uapi_inv_scope *a,
 }
 
 /*
- * Does an entry continue a run that is for one binding? Then there is nothing
- * else to look for.
- */
-static bool
-vfio_nesting_continues(const struct vfio_nesting_run *run,
-		       const struct iommu_uapi_cache_invalidate_info *info)
-{
-	struct iommu_uapi_inv_scope scope __uninitialized;
-
-	return run->only &&
-	       !iommu_uapi_invalidate_check(info, &run->only->group->allowed,
-					    &scope) &&
-	       vfio_nesting_same_scope(&run->scope, &scope) &&
-	       (!scope.wide ||
-		iommu_uapi_invalidate_fits(run->only->bound, info));
-}
-
-/*
- * Check an entry against each IOMMU that it will reach, and tell which bindings it
- * is for. Only a check can tell that, so begin with any IOMMU that accepts the
- * entry. @only is set to the binding if there is only one, else to NULL.
+ * Check entries: only a check can tell which bindings they are for, so begin with
+ * any group that accepts the first one. Returns what iommu_uapi_invalidate_check()
+ * says for that.
  */
 static int
-vfio_nesting_check_entry(struct vfio_nesting *nesting,
-			 const struct iommu_uapi_cache_invalidate_info *info,
-			 struct iommu_uapi_inv_scope *scope,
-			 struct vfio_nesting_binding **only)
+vfio_nesting_check_entries(struct vfio_nesting *nesting,
+			   const struct iommu_uapi_cache_invalidate_info *info,
+			   u32 nr, struct iommu_uapi_inv_scope *scope,
+			   struct vfio_nesting_group **accepts)
 {
-	struct vfio_nesting_entry entry = { .info = info, .scope = scope };
 	struct vfio_nesting_group *group;
 	int rc = -EOPNOTSUPP;
 
 	list_for_each_entry(group, &nesting->groups, next) {
 		if (!group->dev)
 			continue;
-		rc = iommu_uapi_invalidate_check(info, &group->allowed,
+		rc = iommu_uapi_invalidate_check(info, nr, &group->allowed,
 						 scope);
-		if (!rc) {
-			entry.accepts = group;
+		if (rc > 0) {
+			*accepts = group;
 			break;
 		}
 	}
-	if (rc)
-		return rc;
+	return rc;
+}
 
-	rc = vfio_nesting_for_each(nesting, scope, vfio_nesting_check_binding,
-				   &entry);
-	if (rc)
-		return rc;
-	if (!entry.nr_named)
-		return -ENOENT;
-	if (!entry.fits)
-		return -EINVAL;
+/* Can entries be handed on together with the run before them? */
+static bool
+vfio_nesting_continues(const struct vfio_nesting_run *run,
+		       const struct iommu_uapi_cache_invalidate_info *info,
+		       const struct iommu_uapi_inv_scope *scope,
+		       const struct vfio_nesting_group *accepts)
+{
+	unsigned int i;
 
-	*only = entry.nr_named == 1 ? entry.named : NULL;
+	if (!run->nr || run->mixed || run->accepts != accepts ||
+	    !vfio_nesting_same_scope(&run->scope, scope))
+		return false;
+	if (!scope->wide)
+		return true;
+	if (run->nr_bound > ARRAY_SIZE(run->bound))
+		return false;
+	for (i = 0; i < run->nr_bound; i++) {
+		if (iommu_uapi_invalidate_fits(run->bound[i], info))
+			return true;
+	}
+	return false;
+}
+
+static int vfio_nesting_add_binding(struct vfio_nesting_binding *binding,
+				    void *arg)
+{
+	struct iommu_uapi_inv_scope scope __uninitialized;
+	struct vfio_nesting_run *run = arg;
+	int rc;
+
+	if (run->nr_bound < ARRAY_SIZE(run->bound))
+		run->bound[run->nr_bound] = binding->bound;
+	run->nr_bound++;
+	if (!run->fits)
+		run->fits = iommu_uapi_invalidate_fits(binding->bound,
+						       run->info);
+	if (binding->group->kind == run->accepts->kind)
+		return 0;
+
+	run->mixed = true;
+	rc = iommu_uapi_invalidate_check(run->info, run->nr,
+					 &binding->group->allowed, &scope);
+	/* An IOMMU with narrower addresses has no table that they could be in. */
+	if (rc == -EINVAL)
+		rc = 1;
+	if (rc < 0)
+		return rc;
+	run->nr = min_t(u32, run->nr, rc);
 	return 0;
 }
 
-static int vfio_nesting_invalidate_binding(struct vfio_nesting_binding *binding,
-					   void *arg)
+/*
+ * Begin a run with @nr entries at @info that @accepts accepts. All IOMMUs that they
+ * reach have to accept them: returns the number of those that do, from the first, or
+ * what is wrong with that.
+ */
+static int
+vfio_nesting_begin_run(struct vfio_nesting *nesting,
+		       struct vfio_nesting_run *run,
+		       const struct iommu_uapi_cache_invalidate_info *info,
+		       u32 nr, const struct iommu_uapi_inv_scope *scope,
+		       struct vfio_nesting_group *accepts)
 {
-	struct vfio_nesting_run *run = arg;
+	int rc;
+
+	run->scope = *scope;
+	run->accepts = accepts;
+	run->mixed = false;
+	run->fits = !scope->wide;
+	run->nr_bound = 0;
+	run->info = info;
+	run->nr = nr;
+	run->err = 0;
+
+	rc = vfio_nesting_for_each(nesting, scope, vfio_nesting_add_binding,
+				   run);
+	if (!rc && !run->nr_bound)
+		rc = -ENOENT;
+	if (!rc && !run->fits)
+		rc = -EINVAL;
+	if (rc)
+		run->nr = 0;
+	return rc ?: run->nr;
+}
+
+static int vfio_nesting_flush(struct vfio_nesting_run *run)
+{
 	u32 done;
 	int rc;
 
-	rc = iommu_uapi_invalidate(binding->bound, run->info, run->nr, &done);
+	rc = iommu_uapi_invalidate(run->bound, run->nr_bound, run->info,
+				   run->nr, &done);
 	if (rc) {
 		run->err = rc;
 		run->nr = done;
 	}
+	run->nr_bound = 0;
 	/* Entries that took effect elsewhere have to do so here too. */
 	return run->nr ? 0 : rc;
+}
+
+static int vfio_nesting_collect(struct vfio_nesting_binding *binding, void *arg)
+{
+	struct vfio_nesting_run *run = arg;
+
+	run->bound[run->nr_bound++] = binding->bound;
+	return run->nr_bound < ARRAY_SIZE(run->bound) ? 0 :
+							vfio_nesting_flush(run);
 }
 
 /* Hand on a run, if there is one. */
@@ -1277,11 +1327,14 @@ static int vfio_nesting_end_run(struct vfio_nesting *nesting,
 	if (!run->nr)
 		return 0;
 
-	if (run->only)
-		vfio_nesting_invalidate_binding(run->only, run);
-	else
+	/* Too many to remember them: look for them again. */
+	if (run->nr_bound > ARRAY_SIZE(run->bound)) {
+		run->nr_bound = 0;
 		vfio_nesting_for_each(nesting, &run->scope,
-				      vfio_nesting_invalidate_binding, run);
+				      vfio_nesting_collect, run);
+	}
+	if (run->nr && run->nr_bound)
+		vfio_nesting_flush(run);
 	*handled += run->nr;
 	run->nr = 0;
 	return run->err;
@@ -1296,40 +1349,35 @@ vfio_nesting_invalidate_chunk(struct vfio_nesting *nesting,
 	/* Valid where it is read, so don't clear it */
 	struct vfio_nesting_run run __uninitialized;
 	struct iommu_uapi_inv_scope scope __uninitialized;
-	struct vfio_nesting_binding *only;
+	struct vfio_nesting_group *accepts;
 	int rc = 0, err;
-	u32 i;
+	u32 i = 0;
 
 	lockdep_assert_held_read(&nesting->lock);
 
 	*handled = 0;
-	run.only = NULL;
 	run.nr = 0;
-	for (i = 0; i < nr; i++) {
-		if (vfio_nesting_continues(&run, &info[i])) {
-			run.nr++;
-			continue;
-		}
-
-		rc = vfio_nesting_check_entry(nesting, &info[i], &scope, &only);
-		if (rc)
+	while (i < nr) {
+		rc = vfio_nesting_check_entries(nesting, &info[i], nr - i,
+						&scope, &accepts);
+		if (rc < 0)
 			break;
-		if (run.nr && vfio_nesting_same_scope(&run.scope, &scope)) {
-			run.nr++;
-			continue;
+		if (vfio_nesting_continues(&run, &info[i], &scope, accepts)) {
+			run.nr += rc;
+		} else {
+			err = vfio_nesting_end_run(nesting, &run, handled);
+			if (err)
+				return err;
+			rc = vfio_nesting_begin_run(nesting, &run, &info[i], rc,
+						    &scope, accepts);
+			if (rc < 0)
+				break;
 		}
-		err = vfio_nesting_end_run(nesting, &run, handled);
-		if (err)
-			return err;
-		run.scope = scope;
-		run.only = only;
-		run.info = &info[i];
-		run.nr = 1;
-		run.err = 0;
+		i += rc;
 	}
 
 	err = vfio_nesting_end_run(nesting, &run, handled);
-	return err ?: rc;
+	return err ?: min(rc, 0);
 }
 
 static int vfio_nesting_invalidate_all(struct vfio_nesting *nesting,

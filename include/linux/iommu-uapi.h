@@ -44,11 +44,10 @@ enum iommu_uapi_type {
  *	nothing is cached of the old one afterwards. Fails only before it has
  *	changed anything.
  * @cache_invalidate: invalidate @nr entries, whose generic fields the core has
- *	checked, for a domain that @domain_alloc_nested made. Check each entry
- *	before it takes effect; set @handled to the number of entries, from the
- *	first, that took effect. Skip addresses that the first level of @nested
- *	does not have. Does not allocate, does not sleep on a lock that is held
- *	while memory is mapped.
+ *	checked, for each of @nr_nested domains that @domain_alloc_nested made. Set
+ *	@handled to the number of entries, from the first, that took effect for all
+ *	of them. Check each entry before it takes effect. Does not allocate, does
+ *	not sleep on a lock that is held while memory is mapped.
  * @sync_page_requests: wait until each page request that @dev has sent so far
  *	has reached its handler. Needed where @get_caps ever reports
  *	IOMMU_UAPI_FEAT_PAGE_REQUEST.
@@ -64,12 +63,38 @@ struct iommu_uapi_ops {
 	int (*replace)(struct device *dev, ioasid_t pasid,
 		       struct iommu_domain *nested,
 		       const struct iommu_uapi_gpasid_bind_data *data);
-	int (*cache_invalidate)(struct iommu_domain *nested,
+	int (*cache_invalidate)(struct iommu_domain **nested,
+				unsigned int nr_nested,
 				const struct iommu_uapi_cache_invalidate_info *info,
 				u32 nr, u32 *handled);
 	void (*sync_page_requests)(struct device *dev);
 	void (*release)(struct device *dev);
 };
+
+/**
+ * iommu_uapi_inv_alike - are two invalidations the same but for the range?
+ * @a: an entry
+ * @b: another one
+ *
+ * Return: true if both are for ranges of addresses and differ in nothing but the
+ * first address and the number of granules, so that what has been checked of the
+ * rest need not be checked again.
+ */
+static inline bool
+iommu_uapi_inv_alike(const struct iommu_uapi_cache_invalidate_info *a,
+		     const struct iommu_uapi_cache_invalidate_info *b)
+{
+	const struct iommu_uapi_inv_addr_info *x = &a->addr_info;
+	const struct iommu_uapi_inv_addr_info *y = &b->addr_info;
+
+	return a->granularity == IOMMU_UAPI_GRANU_ADDR &&
+	       b->granularity == IOMMU_UAPI_GRANU_ADDR &&
+	       a->version == b->version && a->cache == b->cache &&
+	       a->padding[0] == b->padding[0] &&
+	       a->padding[1] == b->padding[1] && x->flags == y->flags &&
+	       x->archid == y->archid && x->pasid == y->pasid &&
+	       x->granule_size == y->granule_size;
+}
 
 struct iommu_uapi_binding;
 struct iommu_uapi_faults;
@@ -79,8 +104,9 @@ struct iommu_uapi_faults;
  * @pasid: the PASID; IOMMU_PASID_INVALID for all PASIDs
  * @by: IOMMU_UAPI_INV_ALL, or what @id is
  * @id: number of an IOMMU group, or a guest's domain id
- * @wide: whether the addresses are beyond the narrowest tables, so that
- *	iommu_uapi_invalidate_fits() has to be asked
+ * @wide: whether the addresses of the first entry are beyond the narrowest tables,
+ *	so that iommu_uapi_invalidate_fits() has to be asked; those of the others
+ *	never are
  */
 struct iommu_uapi_inv_scope {
 	ioasid_t pasid;
@@ -144,15 +170,19 @@ void iommu_uapi_block(struct device *dev);
 void iommu_uapi_release(struct device *dev);
 
 int iommu_uapi_invalidate_check(const struct iommu_uapi_cache_invalidate_info *info,
-				const struct iommu_uapi_caps *caps,
+				u32 nr, const struct iommu_uapi_caps *caps,
 				struct iommu_uapi_inv_scope *scope);
 bool iommu_uapi_in_scope(const struct iommu_uapi_binding *binding,
 			 const struct iommu_uapi_inv_scope *scope);
 bool iommu_uapi_invalidate_fits(const struct iommu_uapi_binding *binding,
 				const struct iommu_uapi_cache_invalidate_info *info);
-int iommu_uapi_invalidate(struct iommu_uapi_binding *binding,
+int iommu_uapi_invalidate(struct iommu_uapi_binding **bindings,
+			  unsigned int nr_bindings,
 			  const struct iommu_uapi_cache_invalidate_info *info,
 			  u32 nr, u32 *handled);
+
+/* Bindings that iommu_uapi_invalidate() takes at once */
+#define IOMMU_UAPI_INV_BINDINGS		16
 
 struct iommu_uapi_faults *iommu_uapi_faults_alloc(void);
 void iommu_uapi_faults_put(struct iommu_uapi_faults *faults);

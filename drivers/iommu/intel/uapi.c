@@ -71,8 +71,10 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 	caps->page_sizes = SZ_4K | SZ_2M;
 	if (cap_fl1gp_support(iommu->cap))
 		caps->page_sizes |= SZ_1G;
-	/* Each binding has a domain id, and the driver keeps two. */
-	caps->max_bindings = cap_ndoms(iommu->cap) - 2;
+	/* With each domain id, a PASID stands for one table. The driver keeps two. */
+	caps->max_bindings = min_t(u64, U32_MAX, (u64)(cap_ndoms(iommu->cap) - 2) *
+						 (pasid_supported(iommu) ?
+						  2 << ecap_pss(iommu->ecap) : 1));
 	if (ecap_srs(iommu->ecap))
 		caps->vtd_flags |= VTD_FLAGS_SRS;
 	if (ecap_eafs(iommu->ecap))
@@ -182,7 +184,6 @@ static int intel_uapi_replace(struct device *dev, ioasid_t pasid,
 			      struct iommu_domain *nested,
 			      const struct iommu_uapi_gpasid_bind_data *data)
 {
-	struct device_domain_info *info = dev_iommu_priv_get(dev);
 	struct dmar_domain *domain = to_dmar_domain(nested);
 	struct iommu_hwpt_vtd_s1 cfg = {};
 	int ret;
@@ -191,66 +192,41 @@ static int intel_uapi_replace(struct device *dev, ioasid_t pasid,
 				     &cfg);
 	if (ret)
 		return ret;
-
-	domain->s1_pgtbl = cfg.pgtbl_addr;
-	domain->s1_cfg = cfg;
-	domain->s1_bypass = data->format == IOMMU_UAPI_FORMAT_SECOND_LEVEL;
-	intel_pasid_replace_nested(info->iommu, dev, pasid, domain);
-	return 0;
+	return intel_nested_replace(dev, pasid, domain, &cfg,
+				    data->format == IOMMU_UAPI_FORMAT_SECOND_LEVEL);
 }
 
-/*
- * What is to be invalidated, collected over the entries of an array. A range that
- * continues the previous one is merged into it.
- */
+/* Caches that an entry of an array, or a cache tag, is for */
 #define INV_CACHE_IOTLB		BIT(0)
 #define INV_CACHE_DEVTLB	BIT(1)
 
-struct inv_range {
-	u64 first;
-	u64 last;
-	u8 caches;
-	bool leaf;
-};
-
-struct inv_set {
-	struct inv_range range[QI_MAX_BATCHED_DESC_COUNT];
-	unsigned int nr;
-	/* Caches that lose everything of the PASID. */
-	u8 all;
-};
+/* Descriptors that are submitted together, with one wait for all */
+#define INV_BATCH		32
 
 struct inv_batch {
-	struct qi_batch *qi;
 	struct intel_iommu *iommu;
+	/* Of the IOTLB's tag before */
+	u16 did;
+	ioasid_t pasid;
 	int ret;
+	unsigned int nr;
+	struct qi_desc desc[INV_BATCH];
 };
 
 static void inv_batch_submit(struct inv_batch *batch)
 {
-	int ret;
-
-	if (!batch->qi->index)
+	if (!batch->nr)
 		return;
-
-	ret = qi_submit_sync(batch->iommu, batch->qi->descs, batch->qi->index,
-			     0);
-	if (ret)
+	if (qi_submit_sync(batch->iommu, batch->desc, batch->nr, 0))
 		batch->ret = -EIO;
-	batch->qi->index = 0;
+	batch->nr = 0;
 }
 
 static struct qi_desc *inv_batch_desc(struct inv_batch *batch)
 {
-	struct qi_desc *desc;
-
-	if (batch->qi->index == QI_MAX_BATCHED_DESC_COUNT)
+	if (batch->nr == ARRAY_SIZE(batch->desc))
 		inv_batch_submit(batch);
-	desc = &batch->qi->descs[batch->qi->index++];
-	/* qi_desc_piotlb() leaves these alone. */
-	desc->qw2 = 0;
-	desc->qw3 = 0;
-	return desc;
+	return &batch->desc[batch->nr++];
 }
 
 /* Put 2^@order pages at @addr, or everything of the PASID, into the batch. */
@@ -258,34 +234,28 @@ static void inv_batch_add(struct inv_batch *batch, struct cache_tag *tag,
 			  u64 addr, unsigned int order, bool all, bool leaf)
 {
 	struct device_domain_info *info;
+	struct qi_desc *desc;
 	int i;
 	u16 sid;
 
 	if (tag->type == CACHE_TAG_IOTLB) {
-		qi_desc_piotlb(tag->domain_id, tag->pasid, all ? 0 : addr,
-			       all ? -1UL : 1UL << order, leaf,
-			       inv_batch_desc(batch));
+		desc = inv_batch_desc(batch);
+		if (all)
+			qi_desc_piotlb_all(tag->domain_id, tag->pasid, desc);
+		else
+			qi_desc_piotlb(tag->domain_id, tag->pasid, addr, order,
+				       leaf, desc);
 		return;
 	}
 
 	info = dev_iommu_priv_get(tag->dev);
-	if (!dev_iotlb_reachable(info)) {
-		if (READ_ONCE(info->ats_timed_out))
-			batch->ret = -EIO;
-		return;
-	}
-	/* No invalidation requests to the device before translation is on. */
-	if (!(tag->iommu->gcmd & DMA_GCMD_TE))
-		return;
-
 	sid = PCI_DEVID(info->bus, info->devfn);
 	if (all) {
 		addr = 0;
 		order = MAX_AGAW_PFN_WIDTH;
 	}
 	for (i = 0; i <= info->dtlb_extra_inval; i++) {
-		struct qi_desc *desc = inv_batch_desc(batch);
-
+		desc = inv_batch_desc(batch);
 		if (tag->pasid == IOMMU_NO_PASID)
 			qi_desc_dev_iotlb(sid, info->pfsid, info->ats_qdep,
 					  addr, order, desc);
@@ -302,194 +272,212 @@ static void inv_batch_add(struct inv_batch *batch, struct cache_tag *tag,
  * across an alignment boundary, then take one on either side of it.
  */
 static void inv_batch_add_range(struct inv_batch *batch, struct cache_tag *tag,
-				const struct inv_range *range)
+				u64 first, u64 last, bool leaf)
 {
-	u64 first = range->first >> VTD_PAGE_SHIFT;
-	u64 last = range->last >> VTD_PAGE_SHIFT;
-	unsigned int order = fls64(first ^ last);
+	unsigned int order;
 	u64 mid;
 
+	first >>= VTD_PAGE_SHIFT;
+	last >>= VTD_PAGE_SHIFT;
+	order = fls64(first ^ last);
 	if (order < 2 || last - first + 1 > BIT_ULL(order - 2)) {
 		inv_batch_add(batch, tag,
 			      (first >> order) << (order + VTD_PAGE_SHIFT),
-			      order, false, range->leaf);
+			      order, false, leaf);
 		return;
 	}
 
 	mid = (last >> (order - 1)) << (order - 1);
 	order = fls64(first ^ (mid - 1));
 	inv_batch_add(batch, tag, (first >> order) << (order + VTD_PAGE_SHIFT),
-		      order, false, range->leaf);
+		      order, false, leaf);
 	order = fls64(mid ^ last);
-	inv_batch_add(batch, tag, mid << VTD_PAGE_SHIFT, order, false,
-		      range->leaf);
+	inv_batch_add(batch, tag, mid << VTD_PAGE_SHIFT, order, false, leaf);
 }
 
-static int inv_set_flush(struct dmar_domain *domain, struct inv_set *set)
+/* Which caches does an entry that has been checked name? */
+static u8 inv_caches(const struct iommu_uapi_cache_invalidate_info *info)
 {
-	struct inv_batch batch = {};
-	struct cache_tag *tag;
-	unsigned long flags;
-	unsigned int i;
-	u8 cache;
-
-	spin_lock_irqsave(&domain->cache_lock, flags);
-	batch.qi = domain->qi_batch;
-	/* The IOTLB's tag comes first: the device may load again from there. */
-	list_for_each_entry(tag, &domain->cache_tags, node) {
-		if (batch.iommu && batch.iommu != tag->iommu)
-			inv_batch_submit(&batch);
-		batch.iommu = tag->iommu;
-
-		cache = tag->type == CACHE_TAG_IOTLB ? INV_CACHE_IOTLB :
-						       INV_CACHE_DEVTLB;
-		if (set->all & cache) {
-			inv_batch_add(&batch, tag, 0, 0, true, false);
-			continue;
-		}
-		for (i = 0; i < set->nr; i++) {
-			if (set->range[i].caches & cache)
-				inv_batch_add_range(&batch, tag,
-						    &set->range[i]);
-		}
-	}
-	if (batch.iommu)
-		inv_batch_submit(&batch);
-	spin_unlock_irqrestore(&domain->cache_lock, flags);
-
-	set->nr = 0;
-	set->all = 0;
-	return batch.ret;
-}
-
-/* Returns false if there is no room, and the set must be flushed first. */
-static bool inv_set_add(struct inv_set *set, const struct inv_range *range)
-{
-	struct inv_range *prev;
-
-	if (!(range->caches & ~set->all))
-		return true;
-
-	if (set->nr) {
-		prev = &set->range[set->nr - 1];
-		if (prev->caches == range->caches &&
-		    (range->first <= prev->last ||
-		     range->first - 1 == prev->last) &&
-		    (prev->first <= range->last ||
-		     prev->first - 1 == range->last)) {
-			prev->first = min(prev->first, range->first);
-			prev->last = max(prev->last, range->last);
-			prev->leaf &= range->leaf;
-			return true;
-		}
-	}
-
-	if (set->nr == ARRAY_SIZE(set->range))
-		return false;
-	set->range[set->nr++] = *range;
-	return true;
+	/* The device may hold what the IOTLB held. */
+	return info->cache & IOMMU_UAPI_CACHE_IOTLB ?
+		       INV_CACHE_IOTLB | INV_CACHE_DEVTLB : INV_CACHE_DEVTLB;
 }
 
 /*
- * The core has checked the entry. Checked again is what hardware would get wrong,
- * and flags that are not known here. Returns 1 if the first level does not have
- * such addresses.
+ * Put the ranges of @info that name the cache of @tag into the batch. A range that
+ * continues the one before is merged into that.
  */
-static int inv_range_get(struct dmar_domain *domain,
-			 const struct iommu_uapi_cache_invalidate_info *info,
-			 struct inv_range *range)
+static void inv_batch_add_entries(struct inv_batch *batch, struct cache_tag *tag,
+				  u8 cache,
+				  const struct iommu_uapi_cache_invalidate_info *info,
+				  u32 nr)
 {
-	const struct iommu_uapi_inv_addr_info *addr = &info->addr_info;
-	unsigned int sign = domain->s1_cfg.addr_width - 1;
-	u64 size;
+	const struct iommu_uapi_inv_addr_info *addr;
+	u64 first = 0, last = 0, next;
+	bool leaf = false, some = false;
+	u32 i;
 
-	if (!info->cache ||
-	    info->cache & ~(IOMMU_UAPI_CACHE_IOTLB | IOMMU_UAPI_CACHE_DEV_IOTLB))
-		return -EOPNOTSUPP;
+	for (i = 0; i < nr; i++) {
+		if (info[i].granularity != IOMMU_UAPI_GRANU_ADDR ||
+		    !(inv_caches(&info[i]) & cache))
+			continue;
+		addr = &info[i].addr_info;
+		next = addr->addr + addr->granule_size * addr->nb_granules - 1;
+		if (some && addr->addr <= last + 1 && next + 1 >= first) {
+			first = min(first, addr->addr);
+			last = max(last, next);
+			leaf &= !!(addr->flags & IOMMU_UAPI_INV_ADDR_LEAF);
+			continue;
+		}
+		if (some)
+			inv_batch_add_range(batch, tag, first, last, leaf);
+		some = true;
+		first = addr->addr;
+		last = next;
+		leaf = addr->flags & IOMMU_UAPI_INV_ADDR_LEAF;
+	}
+	if (some)
+		inv_batch_add_range(batch, tag, first, last, leaf);
+}
 
-	/* The device may hold what the IOTLB held. */
-	range->caches = INV_CACHE_DEVTLB;
-	if (info->cache & IOMMU_UAPI_CACHE_IOTLB)
-		range->caches |= INV_CACHE_IOTLB;
-	range->leaf = false;
+/* Is there a flag that is not known here? */
+static bool inv_unknown(const struct iommu_uapi_cache_invalidate_info *info)
+{
+	if (!info->cache || info->cache & ~(IOMMU_UAPI_CACHE_IOTLB |
+					    IOMMU_UAPI_CACHE_DEV_IOTLB))
+		return true;
 
 	switch (info->granularity) {
 	case IOMMU_UAPI_GRANU_DOMAIN:
 	case IOMMU_UAPI_GRANU_PASID:
-		if (info->pasid_info.flags & ~(IOMMU_UAPI_INV_PASID_PASID |
-					       IOMMU_UAPI_INV_PASID_ARCHID |
-					       IOMMU_UAPI_INV_PASID_GROUP))
-			return -EOPNOTSUPP;
-		range->first = 0;
-		range->last = U64_MAX;
-		return 0;
+		return info->pasid_info.flags & ~(IOMMU_UAPI_INV_PASID_PASID |
+						  IOMMU_UAPI_INV_PASID_ARCHID |
+						  IOMMU_UAPI_INV_PASID_GROUP);
 	case IOMMU_UAPI_GRANU_ADDR:
-		if (addr->flags & ~(IOMMU_UAPI_INV_ADDR_PASID |
-				    IOMMU_UAPI_INV_ADDR_ARCHID |
-				    IOMMU_UAPI_INV_ADDR_LEAF |
-				    IOMMU_UAPI_INV_ADDR_GROUP))
-			return -EOPNOTSUPP;
-		if (!IS_ALIGNED(addr->addr | addr->granule_size,
-				VTD_PAGE_SIZE) ||
-		    check_mul_overflow(addr->granule_size, addr->nb_granules,
-				       &size) || !size ||
-		    check_add_overflow(addr->addr, size - 1, &range->last))
-			return -EINVAL;
-		range->first = addr->addr;
-		/* Meant for the wider table of another device. */
-		if (sign_extend64(range->first, sign) != (s64)range->first ||
-		    sign_extend64(range->last, sign) != (s64)range->last ||
-		    (range->first ^ range->last) >> 63)
-			return 1;
-		range->leaf = addr->flags & IOMMU_UAPI_INV_ADDR_LEAF;
-		return 0;
+		return info->addr_info.flags & ~(IOMMU_UAPI_INV_ADDR_PASID |
+						 IOMMU_UAPI_INV_ADDR_ARCHID |
+						 IOMMU_UAPI_INV_ADDR_LEAF |
+						 IOMMU_UAPI_INV_ADDR_GROUP);
 	default:
-		return -EOPNOTSUPP;
+		return true;
 	}
 }
 
+/*
+ * Check again what hardware would get wrong, and flags. @all is set to the caches that
+ * lose everything of the PASID. Returns the number of good entries, from the first;
+ * @err is what is wrong with the next one.
+ */
+static u32 inv_check(const struct iommu_uapi_cache_invalidate_info *info, u32 nr,
+		     u8 *all, int *err)
+{
+	const struct iommu_uapi_inv_addr_info *addr;
+	u64 size, last;
+	u32 i;
+
+	*all = 0;
+	*err = 0;
+	for (i = 0; i < nr; i++) {
+		if (!i || !iommu_uapi_inv_alike(&info[i - 1], &info[i])) {
+			if (inv_unknown(&info[i])) {
+				*err = -EOPNOTSUPP;
+				break;
+			}
+			if (info[i].granularity != IOMMU_UAPI_GRANU_ADDR) {
+				*all |= inv_caches(&info[i]);
+				continue;
+			}
+		}
+
+		addr = &info[i].addr_info;
+		if (!IS_ALIGNED(addr->addr | addr->granule_size, VTD_PAGE_SIZE) ||
+		    check_mul_overflow(addr->granule_size, addr->nb_granules,
+				       &size) || !size ||
+		    check_add_overflow(addr->addr, size - 1, &last)) {
+			*err = -EINVAL;
+			break;
+		}
+	}
+	return i;
+}
+
+/* Returns false if nothing need be invalidated for a tag. */
+static bool inv_batch_begin(struct inv_batch *batch, struct cache_tag *tag)
+{
+	struct device_domain_info *info;
+
+	if (batch->iommu != tag->iommu) {
+		inv_batch_submit(batch);
+		batch->iommu = tag->iommu;
+		batch->pasid = IOMMU_PASID_INVALID;
+	}
+
+	if (tag->type == CACHE_TAG_IOTLB) {
+		/* Two domains with the same table share what is cached. */
+		if (batch->pasid == tag->pasid && batch->did == tag->domain_id)
+			return false;
+		batch->pasid = tag->pasid;
+		batch->did = tag->domain_id;
+		return true;
+	}
+
+	info = dev_iommu_priv_get(tag->dev);
+	if (!dev_iotlb_reachable(info)) {
+		if (READ_ONCE(info->ats_timed_out))
+			batch->ret = -EIO;
+		return false;
+	}
+	/* No invalidation requests to the device before translation is on. */
+	return tag->iommu->gcmd & DMA_GCMD_TE;
+}
+
 static int
-intel_uapi_cache_invalidate(struct iommu_domain *nested,
+intel_uapi_cache_invalidate(struct iommu_domain **nested, unsigned int nr_nested,
 			    const struct iommu_uapi_cache_invalidate_info *info,
 			    u32 nr, u32 *handled)
 {
-	struct dmar_domain *domain = to_dmar_domain(nested);
-	/* Only what has been set is read. */
-	struct inv_range range __uninitialized;
-	struct inv_set set __uninitialized;
-	int ret = 0, err;
+	/* Only descriptors that have been added are read. */
+	struct inv_batch batch __uninitialized;
+	struct dmar_domain *domain;
+	struct cache_tag *tag;
+	unsigned long flags;
+	u8 all, cache;
+	int err;
 	u32 i;
 
-	set.nr = 0;
-	set.all = 0;
-	for (i = 0; i < nr; i++) {
-		ret = inv_range_get(domain, &info[i], &range);
-		if (ret < 0)
-			break;
-		if (ret) {
-			ret = 0;
-			continue;
-		}
+	nr = inv_check(info, nr, &all, &err);
+	batch.iommu = NULL;
+	batch.nr = 0;
+	batch.ret = 0;
 
-		if (info[i].granularity != IOMMU_UAPI_GRANU_ADDR) {
-			set.all |= range.caches;
-			continue;
+	/* A device must not be reset until it has answered. */
+	rcu_read_lock();
+	for (i = 0; nr && i < nr_nested; i++) {
+		domain = to_dmar_domain(nested[i]);
+		spin_lock_irqsave(&domain->cache_lock, flags);
+		/* The IOTLB comes first: the device may load again from there. */
+		list_for_each_entry(tag, &domain->cache_tags, node) {
+			if (!inv_batch_begin(&batch, tag))
+				continue;
+			cache = tag->type == CACHE_TAG_IOTLB ? INV_CACHE_IOTLB :
+							       INV_CACHE_DEVTLB;
+			if (all & cache)
+				inv_batch_add(&batch, tag, 0, 0, true, false);
+			else
+				inv_batch_add_entries(&batch, tag, cache, info,
+						      nr);
 		}
-		if (inv_set_add(&set, &range))
-			continue;
-
-		err = inv_set_flush(domain, &set);
-		if (err)
-			return err;
-		*handled = i;
-		inv_set_add(&set, &range);
+		spin_unlock_irqrestore(&domain->cache_lock, flags);
 	}
+	inv_batch_submit(&batch);
+	rcu_read_unlock();
 
-	err = inv_set_flush(domain, &set);
-	if (err)
-		return err;
-	*handled = i;
-	return ret;
+	if (batch.ret) {
+		*handled = 0;
+		return batch.ret;
+	}
+	*handled = nr;
+	return err;
 }
 
 /*
