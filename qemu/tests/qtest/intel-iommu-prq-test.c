@@ -765,7 +765,7 @@ static void test_ats_kept(void)
 
     /* With PASID */
     keep(f, NESTED);
-    inv_dtlb(f, ALL, true);
+    inv_dtlb(f, IOVA + 0x1000, false);
     inv_pasid_dtlb(f, P_NESTED + 1, ALL, true, false);
     inv_pasid_dtlb(f, P_NESTED, IOVA + 0x1000, false, false);
     inv_pasid_dtlb(f, P_NESTED, IOVA - 0x1000, false, false);
@@ -785,6 +785,13 @@ static void test_ats_kept(void)
     g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
     keep(f, NESTED);
     inv_pasid_dtlb(f, 0, IOVA, false, true);
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
+    /* One without PASID is for all PASIDs */
+    keep(f, NESTED);
+    inv_dtlb(f, IOVA, false);
+    g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
+    keep(f, NESTED);
+    inv_dtlb(f, ALL, true);
     g_assert_cmpint(reaches(f, NESTED, IOVA), ==, 2);
 
     /* Without */
