@@ -391,6 +391,57 @@ TEST_F_TIMEOUT(silent, many, SLOW)
 	EXPECT_OK(flush_stop(&f));
 }
 
+/*
+ * Two devices with the same PASID and the same table share what the IOMMU caches, until
+ * one of them gets another table: then neither sees anything of the other's.
+ */
+TEST_F_TIMEOUT(silent, shared_table, SLOW)
+{
+	struct nest *n = &self->n, *other = &self->other;
+	__u32 pasid = variant->pasid;
+	struct pgt second;
+	int i;
+
+	/* Through the IOMMU, whatever the device has cached */
+	n->td.ats = 0;
+	other->td.ats = 0;
+	ASSERT_OK(pgt_init(&second, &n->mem));
+	pgt_map(&second, GUEST_VA, self->page[1], PGT_4K, PGT_RW);
+	ASSERT_OK(reads(n, pasid, 0x11));
+	ASSERT_OK(reads(other, pasid, 0x11));
+
+	for (i = 0; i < 3; i++) {
+		EXPECT_OK(replace_table(n, pasid, second.root));
+		EXPECT_OK(reads(n, pasid, 0x12));
+		EXPECT_OK(reads(other, pasid, 0x11));
+		EXPECT_OK(reads(n, pasid, 0x12));
+		/* Nothing has been invalidated that the other device has cached. */
+		pgt_map(&self->pt, GUEST_VA, self->page[1], PGT_4K, PGT_RW);
+		EXPECT_OK(reads(other, pasid, 0x11));
+		EXPECT_OK(invalidate_group(other, pasid));
+		EXPECT_OK(reads(other, pasid, 0x12));
+		pgt_map(&self->pt, GUEST_VA, self->page[0], PGT_4K, PGT_RW);
+		EXPECT_OK(invalidate_group(other, pasid));
+		EXPECT_OK(reads(other, pasid, 0x11));
+
+		/* And back, by each way there is */
+		if (i != 1)
+			ASSERT_OK(unbind(n, pasid));
+		EXPECT_OK(reads(other, pasid, 0x11));
+		EXPECT_OK(i == 1 ? replace_table(n, pasid, self->pt.root) :
+				   bind_table(n, pasid, self->pt.root));
+		EXPECT_OK(reads(n, pasid, 0x11));
+	}
+
+	/* An invalidation for one of them reaches what both have cached. */
+	pgt_map(&self->pt, GUEST_VA, self->page[1], PGT_4K, PGT_RW);
+	EXPECT_OK(reads(n, pasid, 0x11));
+	EXPECT_OK(reads(other, pasid, 0x11));
+	EXPECT_OK(invalidate_pasid(n, pasid));
+	EXPECT_OK(reads(n, pasid, 0x12));
+	EXPECT_OK(reads(other, pasid, 0x12));
+}
+
 struct asker {
 	struct nest *n;
 	__u32 tag;
