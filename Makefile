@@ -15,6 +15,10 @@ check: packages-checks tree tree-qemu kernel-patched qemu ## run all tests (ONLY
 	@$(MAKE) -s -C lab checks
 	@lab/check $(ONLY)
 
+.PHONY: bench
+bench: packages-bench tree tree-qemu qemu programs ## measure the cost of the calls (UPDATE=1: write lab/bench.figures)
+	@lab/bench $(if $(UPDATE),--update)
+
 .PHONY: mutants
 mutants: packages-checks tree tree-qemu kernel-patched qemu ## break the series' code, one small change at a time: does a test notice?
 	@$(MAKE) -s -C lab checks
@@ -61,11 +65,13 @@ qemu: tree-qemu ## build the emulator
 programs: tree ## build the programs that run in L1
 	@$(MAKE) -s -C lab
 
-.PHONY: packages packages-checks
+.PHONY: packages packages-checks packages-bench
 packages:
 	@lab/prepare
 packages-checks:
 	@lab/prepare --checks
+packages-bench:
+	@lab/prepare --bench
 
 .PHONY: clean
 clean: ## delete build/ (the caches stay)

@@ -288,7 +288,7 @@ docs()
 	cd "$kernel"
 	make -s O="$build/docs" SPHINXDIRS=userspace-api htmldocs >"$build/docs.log" 2>&1 ||
 		{ tail -n 20 "$build/docs.log"; return 1; }
-	! grep -E 'userspace-api/iommu\.rst|include/uapi/linux/iommu\.h' "$build/docs.log" ||
+	! grep -E 'userspace-api/iommu(-[a-z]+)?\.rst|include/uapi/linux/iommu\.h' "$build/docs.log" ||
 		return 1
 	test -s "$build/docs/Documentation/output/userspace-api/iommu.html" ||
 		test -s "$build/docs/Documentation/output/iommu.html"
@@ -384,15 +384,6 @@ themes32()
 		exit \$bad"
 }
 
-# The fixes of the series as IOMMUFD sees them, on a device that keeps translations;
-# and a page request through a container and through IOMMUFD, in one boot.
-both()
-{
-	"$lab/build" kernel both
-	"$lab/run" --both -- "$bindir/oracle" -v cached &&
-		"$lab/run" --both --icount -- "$bindir/queues"
-}
-
 on_kernel()
 {
 	local name=$1
@@ -416,7 +407,8 @@ lane build
 part oracle "unpatched 6.12 drives the same rig through iommufd" \
 	on_kernel stock "$bindir/oracle" -V cached
 part versions "kernels and programs of different times" versions
-part both "what the fixes do for IOMMUFD, and what a page request costs there" both
+part both "what the fixes do for IOMMUFD" on_kernel both "$bindir/oracle" -v cached
+part bench "what the calls cost, against IOMMUFD and the unpatched kernel" "$lab/bench" --short
 part each "each commit builds alone, options on and off" each
 part abi "what programs were built with stays as it was" abi
 part docs "the documentation builds without a warning" docs
@@ -446,7 +438,6 @@ part clients "programs of each version" "$lab/run" -- sh -c "$bindir/client_v1 &
 part hosts "two hosts, and what they have in common" hosts
 part lacking "rigs with less: skipped with a reason, nothing fails" lacking
 part plain "without nesting: skipped with a reason, nothing new in the log" plain
-part cost "what an invalidation costs" "$lab/run" --icount -- "$bindir/cost"
 part example "the example of the documentation" "$lab/run" -- "$bindir/example"
 part caps "iommu-caps tells an operator what a host lacks" caps
 part debug "every ioctl under lockdep, every allocation failing once" \
