@@ -296,6 +296,45 @@ TEST_F_TIMEOUT(pasids, guest_width, SLOW)
 	}
 }
 
+/* Domain ids, of which hardware may have few, are not used up by PASIDs. */
+TEST_F_TIMEOUT(pasids, domain_ids, SLOW)
+{
+	struct nest *n = &self->n;
+	__u32 pasid, last;
+
+	last = (1u << n->caps.guest_pasid_bits) - 1;
+	ASSERT_LT(500, last);
+	for (pasid = 1; pasid <= last; pasid++)
+		ASSERT_OK(bind_table(n, pasid, self->pt.root));
+	EXPECT_OK(dma_works(n, 1, GUEST_VA, self->page));
+	EXPECT_OK(dma_works(n, last, GUEST_VA, self->page));
+	for (pasid = 1; pasid <= last; pasid++)
+		ASSERT_OK(unbind(n, pasid));
+	EXPECT_EQ(0, nest_used(n->container));
+}
+
+/* For a host whose domain ids are all in use */
+TEST_F_TIMEOUT(pasids, no_domain_id, SLOW)
+{
+	struct nest *n = &self->n;
+	int rc = bind_table(n, 3, self->pt.root);
+
+	if (!rc)
+		SKIP(return, "a domain id is free");
+	EXPECT_ERR(ENOSPC, rc);
+	EXPECT_ERR(ENOENT, unbind(n, 3));
+	EXPECT_EQ(0, nest_used(n->container));
+	EXPECT_OK(dma_works(n, 0, self->page, self->page));
+	/* The second level gives up its own, which all tables then share. */
+	EXPECT_OK(bind_table(n, 0, self->pt.root));
+	EXPECT_OK(dma_works(n, 0, GUEST_VA, self->page));
+	EXPECT_OK(bind_table(n, 3, self->pt.root));
+	EXPECT_OK(dma_works(n, 3, GUEST_VA, self->page));
+	EXPECT_OK(unbind(n, 3));
+	EXPECT_OK(unbind(n, 0));
+	EXPECT_TRUE(dma_faults(n, 0, GUEST_VA));
+}
+
 /* A contract of a guest that picks: every PASID of the width, and no other */
 TEST_F_TIMEOUT(pasids, guest_contract, SLOW)
 {
