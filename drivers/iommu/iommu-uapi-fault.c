@@ -17,6 +17,7 @@
 #include <linux/atomic.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/hashtable.h>
 #include <linux/jiffies.h>
 #include <linux/kref.h>
 #include <linux/list.h>
@@ -58,6 +59,8 @@ MODULE_PARM_DESC(page_response_max_ms,
  * @users: one for the carrier, one for an open file, one for each device
  * @lock: protects everything below
  * @groups: list of struct waiting_group in the order of arrival
+ * @unread: those that have not been read, in the same order
+ * @given: those that have been read, by the index of the page request group
  * @nr_groups: number of them
  * @nr_new: number of those that have not been read. Also read without the lock
  *	by whoever waits
@@ -84,6 +87,8 @@ struct iommu_uapi_faults {
 	/* Never held while waiting for user space, see above. */
 	struct mutex lock;
 	struct list_head groups;
+	struct list_head unread;
+	DECLARE_HASHTABLE(given, 8);
 	unsigned int nr_groups;
 	unsigned int nr_new;
 	struct list_head late;
@@ -110,6 +115,10 @@ struct iommu_uapi_faults {
  */
 struct waiting_group {
 	struct list_head node;
+	union {
+		struct list_head unread_node;
+		struct hlist_node given_node;
+	};
 	struct iopf_group *group;
 	struct iommu_uapi_binding *binding;
 	u64 cookie;
@@ -143,8 +152,12 @@ static void faults_remove(struct iommu_uapi_faults *faults,
 
 	list_del(&waiting->node);
 	faults->nr_groups--;
-	if (!waiting->given)
+	if (waiting->given) {
+		hash_del(&waiting->given_node);
+	} else {
+		list_del(&waiting->unread_node);
 		WRITE_ONCE(faults->nr_new, faults->nr_new - 1);
+	}
 }
 
 /* The caller frees @waiting, or keeps it to recognise a late answer. */
@@ -316,6 +329,7 @@ static int faults_take(struct iopf_group *group)
 	waiting->cookie = faults->next_cookie++;
 	waiting->deadline = jiffies + faults_limit(faults);
 	list_add_tail(&waiting->node, &faults->groups);
+	list_add_tail(&waiting->unread_node, &faults->unread);
 	WRITE_ONCE(faults->nr_new, faults->nr_new + 1);
 	faults->nr_groups++;
 	/* Otherwise it is set for a group that came before, or is gone. */
@@ -325,19 +339,6 @@ static int faults_take(struct iopf_group *group)
 	wake_up_interruptible(&faults->wait);
 	mutex_unlock(&faults->lock);
 	return 0;
-}
-
-static struct waiting_group *faults_first_new(struct iommu_uapi_faults *faults)
-{
-	struct waiting_group *waiting;
-
-	lockdep_assert_held(&faults->lock);
-
-	list_for_each_entry(waiting, &faults->groups, node) {
-		if (!waiting->given)
-			return waiting;
-	}
-	return NULL;
 }
 
 static u32 faults_perm(u32 prot)
@@ -383,7 +384,8 @@ static ssize_t faults_give(struct iommu_uapi_faults *faults, char __user *buf,
 	u64 cookie;
 
 	mutex_lock(&faults->lock);
-	waiting = faults_first_new(faults);
+	waiting = list_first_entry_or_null(&faults->unread,
+					   struct waiting_group, unread_node);
 	if (!waiting) {
 		mutex_unlock(&faults->lock);
 		return 0;
@@ -395,6 +397,8 @@ static ssize_t faults_give(struct iommu_uapi_faults *faults, char __user *buf,
 	list_for_each_entry(fault, &waiting->group->faults, list)
 		faults_fill(&records[nr++], faults->version, waiting,
 			    &fault->fault.prm);
+	list_del(&waiting->unread_node);
+	hash_add(faults->given, &waiting->given_node, waiting->grpid);
 	waiting->given = true;
 	WRITE_ONCE(faults->nr_new, faults->nr_new - 1);
 	cookie = waiting->cookie;
@@ -411,6 +415,8 @@ static ssize_t faults_give(struct iommu_uapi_faults *faults, char __user *buf,
 	mutex_lock(&faults->lock);
 	list_for_each_entry(waiting, &faults->groups, node) {
 		if (waiting->cookie == cookie) {
+			hash_del(&waiting->given_node);
+			list_add(&waiting->unread_node, &faults->unread);
 			waiting->given = false;
 			WRITE_ONCE(faults->nr_new, faults->nr_new + 1);
 			wake_up_interruptible(&faults->wait);
@@ -556,7 +562,7 @@ static int faults_respond(struct iommu_uapi_faults *faults,
 		return rc;
 
 	mutex_lock(&faults->lock);
-	list_for_each_entry(waiting, &faults->groups, node) {
+	hash_for_each_possible(faults->given, waiting, given_node, resp->grpid) {
 		if (!faults_matches(waiting, resp))
 			continue;
 		if (match) {
@@ -669,6 +675,8 @@ struct iommu_uapi_faults *iommu_uapi_faults_alloc(void)
 	kref_init(&faults->users);
 	mutex_init(&faults->lock);
 	INIT_LIST_HEAD(&faults->groups);
+	INIT_LIST_HEAD(&faults->unread);
+	hash_init(faults->given);
 	INIT_LIST_HEAD(&faults->late);
 	faults->next_cookie = 1;
 	faults->timeout_ms = READ_ONCE(page_response_ms);
