@@ -330,7 +330,8 @@ EXPORT_SYMBOL_GPL(iommu_uapi_bind);
  *
  * Return: 0; -EOPNOTSUPP or -EINVAL if the driver finds something in @data that
  * the hardware does not have; -EINVAL if page requests are asked for and there is
- * no @faults.
+ * no @faults; -ENOSPC if the table is that of another device, too, and the
+ * hardware has run out of domain ids; -ENOMEM.
  */
 int iommu_uapi_replace(struct iommu_uapi_binding *binding,
 		       const struct iommu_uapi_gpasid_bind_data *data,

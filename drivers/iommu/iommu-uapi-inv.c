@@ -46,6 +46,20 @@ static int inv_get_scope(bool by_archid, bool by_group, u32 archid,
 	return 0;
 }
 
+/*
+ * Is a range good, if its granule size is? Most are below 2^47, where any table has
+ * addresses; for others this says no, and they need a closer look.
+ */
+static bool inv_range_good(const struct iommu_uapi_inv_addr_info *addr)
+{
+	u64 max = BIT_ULL(TABLE_MIN_WIDTH - 1);
+	unsigned int shift = __ffs64(addr->granule_size);
+
+	return addr->addr < max && !(addr->addr & (addr->granule_size - 1)) &&
+	       addr->nb_granules &&
+	       addr->nb_granules <= (max - addr->addr) >> shift;
+}
+
 static int inv_check_addr(const struct iommu_uapi_inv_addr_info *addr,
 			  const struct iommu_uapi_caps *caps,
 			  struct iommu_uapi_inv_scope *scope)
@@ -69,8 +83,13 @@ static int inv_check_addr(const struct iommu_uapi_inv_addr_info *addr,
 	if (addr->pasid >> max(caps->pasid_bits, caps->guest_pasid_bits))
 		return -EINVAL;
 	if (!is_power_of_2(addr->granule_size) ||
-	    addr->granule_size < TABLE_PAGE_SIZE ||
-	    !IS_ALIGNED(addr->addr, addr->granule_size) || !addr->nb_granules)
+	    addr->granule_size < TABLE_PAGE_SIZE)
+		return -EINVAL;
+	scope->pasid = addr->pasid;
+	if (inv_range_good(addr))
+		return 0;
+
+	if (!IS_ALIGNED(addr->addr, addr->granule_size) || !addr->nb_granules)
 		return -EINVAL;
 	if (check_mul_overflow(addr->granule_size, addr->nb_granules, &size) ||
 	    check_add_overflow(addr->addr, size - 1, &last))
@@ -80,7 +99,6 @@ static int inv_check_addr(const struct iommu_uapi_inv_addr_info *addr,
 	    !addr_canonical(last, caps->addr_width) ||
 	    (addr->addr ^ last) >> 63)
 		return -EINVAL;
-	scope->pasid = addr->pasid;
 	scope->wide = !addr_canonical(addr->addr, TABLE_MIN_WIDTH) ||
 		      !addr_canonical(last, TABLE_MIN_WIDTH);
 	return 0;
@@ -136,20 +154,6 @@ static int inv_check(const struct iommu_uapi_cache_invalidate_info *info,
 	if (info->granularity == IOMMU_UAPI_GRANU_ADDR)
 		return inv_check_addr(&info->addr_info, caps, scope);
 	return inv_check_pasid(info, caps, scope);
-}
-
-/*
- * Is a range good, if all but the range has been checked? Any table has such
- * addresses then: of two ranges in a row, mostly both are below 2^47.
- */
-static bool inv_range_good(const struct iommu_uapi_inv_addr_info *addr)
-{
-	u64 max = BIT_ULL(TABLE_MIN_WIDTH - 1);
-	unsigned int shift = __ffs64(addr->granule_size);
-
-	return addr->addr < max && !(addr->addr & (addr->granule_size - 1)) &&
-	       addr->nb_granules &&
-	       addr->nb_granules <= (max - addr->addr) >> shift;
 }
 
 /**
