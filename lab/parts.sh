@@ -308,6 +308,18 @@ consumer()
 		"$lab/with-vfio" "$build/qemu-bin/intel-iommu-host-test" --tap -k
 }
 
+# What QEMU says of a host that lacks something.
+launch()
+{
+	local bad=0
+	"$lab/run" -- "$lab/with-vfio" "$lab/launch" full || bad=1
+	"$lab/run" --iommu fs1gp=off -- "$lab/with-vfio" "$lab/launch" 1g || bad=1
+	"$lab/run" --no-nesting -- "$lab/with-vfio" "$lab/launch" iommu || bad=1
+	"$lab/build" kernel stock
+	"$lab/run" --stock -- "$lab/with-vfio" "$lab/launch" kernel || bad=1
+	return $bad
+}
+
 kunit()
 {
 	"$lab/run" "$@" -- sh -c 'modprobe iommu-uapi-kunit && cat /sys/kernel/debug/kunit/*/results'
@@ -438,6 +450,7 @@ part emulator "the emulated VT-d, by its specification" emulator intel-iommu-nes
 part pagereq "its page requests, by its specification" emulator intel-iommu-prq-test
 part testdev "the test endpoint" emulator pasid-testdev-test
 part consumer "QEMU binds, invalidates and serves page requests" consumer
+part launch "QEMU names what a host lacks" launch
 part demo "the story of a launch" "$lab/demo"
 part kunit "table, copy and checks, in the kernel" kunit
 part selftest "every ioctl, on the nesting rig" "$lab/run" -- "$bindir/vfio_nesting" -T fail_nth
