@@ -28,6 +28,11 @@ mutants: packages-checks tree tree-qemu kernel-patched qemu ## break the series'
 shell: tree tree-qemu kernel-patched qemu programs ## a shell in L1, the patched kernel inside QEMU
 	@lab/run --interactive --any-log /bin/bash -i
 
+.PHONY: l2
+l2: tree tree-qemu kernel-patched qemu ## a shell in L2, a guest of QEMU in L1 with a virtual IOMMU
+	@lab/build l2
+	@lab/run --interactive --any-log --memory 1500M -- lab/with-vfio lab/l2/boot interactive
+
 .PHONY: tree
 tree: packages ## the kernel source as a git history, one commit per patch: build/linux
 	@lab/tree make kernel

@@ -320,6 +320,13 @@ launch()
 	return $bad
 }
 
+# A guest that boots: Linux with its own driver.
+l2()
+{
+	"$lab/build" l2
+	"$lab/run" --memory 1500M -- "$lab/with-vfio" "$lab/l2/check"
+}
+
 kunit()
 {
 	"$lab/run" "$@" -- sh -c 'modprobe iommu-uapi-kunit && cat /sys/kernel/debug/kunit/*/results'
@@ -451,6 +458,7 @@ part pagereq "its page requests, by its specification" emulator intel-iommu-prq-
 part testdev "the test endpoint" emulator pasid-testdev-test
 part consumer "QEMU binds, invalidates and serves page requests" consumer
 part launch "QEMU names what a host lacks" launch
+part l2 "a Linux guest drives the device through QEMU's vIOMMU" l2
 part demo "the story of a launch" "$lab/demo"
 part kunit "table, copy and checks, in the kernel" kunit
 part selftest "every ioctl, on the nesting rig" "$lab/run" -- "$bindir/vfio_nesting" -T fail_nth
