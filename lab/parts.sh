@@ -447,6 +447,7 @@ part oracle "unpatched 6.12 drives the same rig through iommufd" \
 	on_kernel stock "$bindir/oracle" -V cached
 part versions "kernels and programs of different times" versions
 part both "what the fixes do for IOMMUFD" on_kernel both "$bindir/oracle" -v cached
+part launch "QEMU names what a host lacks" launch
 part bench "what the calls cost, against IOMMUFD and the unpatched kernel" "$lab/bench" --short
 part each "each commit builds alone, options on and off" each
 part abi "what programs were built with stays as it was" abi
@@ -457,7 +458,6 @@ part emulator "the emulated VT-d, by its specification" emulator intel-iommu-nes
 part pagereq "its page requests, by its specification" emulator intel-iommu-prq-test
 part testdev "the test endpoint" emulator pasid-testdev-test
 part consumer "QEMU binds, invalidates and serves page requests" consumer
-part launch "QEMU names what a host lacks" launch
 part l2 "a Linux guest drives the device through QEMU's vIOMMU" l2
 part demo "the story of a launch" "$lab/demo"
 part kunit "table, copy and checks, in the kernel" kunit
