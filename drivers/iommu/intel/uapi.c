@@ -72,7 +72,7 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 	if (cap_fl1gp_support(iommu->cap))
 		caps->page_sizes |= SZ_1G;
 	/* With each domain id, a PASID stands for one table. The driver keeps two. */
-	caps->max_bindings = min_t(u64, U32_MAX, (u64)(cap_ndoms(iommu->cap) - 2) *
+	caps->max_bindings = min_t(u64, S32_MAX, (u64)(cap_ndoms(iommu->cap) - 2) *
 						 (pasid_supported(iommu) ?
 						  2 << ecap_pss(iommu->ecap) : 1));
 	if (ecap_srs(iommu->ecap))
