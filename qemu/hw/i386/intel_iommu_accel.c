@@ -337,28 +337,6 @@ void vtd_accel_sync(IntelIOMMUState *s, uint16_t sid, uint16_t mask,
     }
 }
 
-static void vtd_accel_block_device(VTDAccelDevice *dev)
-{
-    g_autoptr(GList) pasids = g_hash_table_get_keys(dev->bound);
-
-    for (GList *link = pasids; link; link = link->next) {
-        vtd_accel_unbind(dev, GPOINTER_TO_UINT(link->data));
-    }
-}
-
-void vtd_accel_block(IntelIOMMUState *s)
-{
-    VTDAccelDevice *dev;
-
-    if (vtd_accel_active(s)) {
-        s->accel->batched = 0;
-        s->accel->timeout_told = false;
-        QLIST_FOREACH(dev, &s->accel->devices, next) {
-            vtd_accel_block_device(dev);
-        }
-    }
-}
-
 /*
  * Invalidations
  */
@@ -863,8 +841,7 @@ void vtd_accel_detach(IntelIOMMUState *s, HostIOMMUDevice *hiod)
     if (!dev) {
         return;
     }
-    vtd_accel_flush(s);
-    vtd_accel_block_device(dev);
+    /* The host unbinds everything when the device leaves its container */
     vtd_accel_drop_groups(dev, VTD_ACCEL_ALL_PASIDS);
     hiod->guest_ops = NULL;
     hiod->guest = NULL;

@@ -21,8 +21,6 @@ bool vtd_accel_attach(IntelIOMMUState *s, PCIBus *bus, int devfn,
                       HostIOMMUDevice *hiod, Error **errp);
 void vtd_accel_detach(IntelIOMMUState *s, HostIOMMUDevice *hiod);
 
-/* Block all DMA, in the first phase of a reset */
-void vtd_accel_block(IntelIOMMUState *s);
 /*
  * Bind in the host what the guest's tables say now, and unbind the rest, for
  * the devices whose source id is @sid but for the bits in @mask
@@ -65,10 +63,6 @@ static inline bool vtd_accel_attach(IntelIOMMUState *s, PCIBus *bus, int devfn,
 }
 
 static inline void vtd_accel_detach(IntelIOMMUState *s, HostIOMMUDevice *hiod)
-{
-}
-
-static inline void vtd_accel_block(IntelIOMMUState *s)
 {
 }
 

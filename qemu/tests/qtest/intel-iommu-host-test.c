@@ -22,45 +22,7 @@
 #include "qobject/qstring.h"
 #include "vtd-util.h"
 
-#define ECAP_DT                 BIT_ULL(2)
-#define ECAP_PRS                BIT_ULL(29)
-#define CTX_DTE                 BIT_ULL(2)
-#define CTX_PRE                 BIT_ULL(4)
 #define CTX_TT_PASS             (2ULL << 2)
-
-#define REG_PQH                 0xc0
-#define REG_PQT                 0xc8
-#define REG_PQA                 0xd0
-#define REG_PRS                 0xdc
-#define PRS_PPR                 BIT(0)
-#define PRS_PRO                 BIT(1)
-
-#define REQ0_PP                 BIT_ULL(8)
-#define REQ0_RID(q)             extract64(q, 16, 16)
-#define REQ0_PASID(q)           extract64(q, 32, 20)
-#define REQ1_R                  BIT_ULL(0)
-#define REQ1_LPIG               BIT_ULL(2)
-#define REQ1_GROUP(q)           extract64(q, 3, 9)
-#define REQ1_ADDR(q)            ((q) & ~0xfffULL)
-#define RESP_SUCCESS            0x0
-#define RESP_INVALID            0x1
-#define RESP_FAILURE            0xf
-
-/* Registers and commands of the endpoint */
-#define DEV_PRREQ               0x28
-#define DEV_PRNUM               0x2c
-#define DEV_PRRESP              0x30
-#define DEV_PRSEL               0x34
-#define DEV_PRCODE              0x3c
-#define DEV_INVCTRL             0x60
-#define PRREQ_R                 BIT(16)
-#define PRREQ_LAST              BIT(18)
-#define PRREQ_UNLIMITED         BIT(20)
-#define CMD_ATS_READ            3
-#define CMD_REQUEST             5
-#define RESULT_INVALID          6
-#define RESULT_FAILURE          7
-#define RESULT_PENDING          0xfffffffe
 
 #define PASID_BITS              8
 #define OPTS                    "pasid-bits=8"

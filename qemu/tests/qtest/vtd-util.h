@@ -201,6 +201,84 @@ static inline uint64_t vtd_level_size(int level)
 #define TESTDEV_NO_PASID        4
 #define TESTDEV_NONE            UINT32_MAX
 
+/* Device-TLBs and page requests */
+
+#define ECAP_DT                 BIT_ULL(2)
+#define ECAP_PRS                BIT_ULL(29)
+#define CTX_DTE                 BIT_ULL(2)
+#define CTX_PRE                 BIT_ULL(4)
+
+#define REG_FECTL               0x38
+#define FECTL_IP                BIT(30)
+#define REG_PQH                 0xc0
+#define REG_PQT                 0xc8
+#define REG_PQA                 0xd0
+#define REG_PRS                 0xdc
+#define REG_PECTL               0xe0
+#define REG_PEDATA              0xe4
+#define REG_PEADDR              0xe8
+
+#define PRS_PPR                 BIT(0)
+#define PRS_PRO                 BIT(1)
+#define PECTL_IP                BIT(30)
+#define PECTL_IM                BIT(31)
+
+/* A queue of one page; it has room for one page request less */
+#define QUEUE_ENTRIES           (4096 / 32)
+#define QUEUE_ROOM              (QUEUE_ENTRIES - 1)
+
+/* Page request descriptor */
+#define REQ0_TYPE               0x1
+#define REQ0_PP                 BIT_ULL(8)
+#define REQ0_PDP                BIT_ULL(9)
+#define REQ0_RID(q)             extract64(q, 16, 16)
+#define REQ0_PASID(q)           extract64(q, 32, 20)
+#define REQ0_EXEC               BIT_ULL(52)
+#define REQ0_PRIV               BIT_ULL(53)
+#define REQ1_R                  BIT_ULL(0)
+#define REQ1_W                  BIT_ULL(1)
+#define REQ1_LPIG               BIT_ULL(2)
+#define REQ1_GROUP(q)           extract64(q, 3, 9)
+#define REQ1_ADDR(q)            ((q) & ~0xfffULL)
+
+/* Page group response descriptor */
+#define RESP_TYPE               0x9
+#define RESP_SUCCESS            0x0
+#define RESP_INVALID            0x1
+#define RESP_FAILURE            0xf
+
+/* Registers of the endpoint */
+#define DEV_PRREQ               0x28
+#define DEV_PRNUM               0x2c
+#define DEV_PRRESP              0x30
+#define DEV_PRSEL               0x34
+#define DEV_PRGRP               0x38
+#define DEV_PRCODE              0x3c
+#define DEV_PRPASID             0x40
+#define DEV_PRSENT              0x44
+#define DEV_PRSTATUS            0x48
+#define DEV_PRDATA              0x50
+#define DEV_INVCTRL             0x60
+#define DEV_INVDONE             0x64
+#define DEV_INVLOST             0x68
+#define DEV_INVOFF              0x6c
+
+#define PRREQ_R                 BIT(16)
+#define PRREQ_W                 BIT(17)
+#define PRREQ_LAST              BIT(18)
+#define PRREQ_PRIVATE           BIT(19)
+#define PRREQ_UNLIMITED         BIT(20)
+
+#define CMD_ATS_READ            3
+#define CMD_ATS_WRITE           4
+#define CMD_REQUEST             5
+
+#define RESULT_STILL            5
+#define RESULT_INVALID          6
+#define RESULT_FAILURE          7
+#define RESULT_NO_PRI           8
+#define RESULT_PENDING          0xfffffffe
+
 /*
  * Guest-physical addresses of the tests differ from host-physical ones, so
  * that a stage that is left out or applied twice is noticed.
