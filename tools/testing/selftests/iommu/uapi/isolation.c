@@ -356,6 +356,7 @@ TEST_F_TIMEOUT(silent, rebind_under_load, SLOW)
 TEST_F_TIMEOUT(silent, many, SLOW)
 {
 	__u32 first = variant->pasid + 1, pasid;
+	static struct inv_arg inv;
 	struct nest *n = &self->n;
 	struct flusher f;
 	__u64 *spare;
@@ -378,6 +379,24 @@ TEST_F_TIMEOUT(silent, many, SLOW)
 	for (pasid = first; pasid < first + MANY; pasid++)
 		EXPECT_EQ(TESTDEV_FAULT, reads(n, pasid, 0x33))
 			TH_LOG("PASID %u", pasid);
+
+	/* One entry for all of them, in each scope that it can have */
+	for (i = 0; i < 3; i++) {
+		pgt_map(&self->pt, GUEST_VA, self->page[i % 2], PGT_4K, PGT_RW);
+		inv_init(&inv, 1);
+		inv_domain(&inv.entry[0], n);
+		if (i == 1) {
+			inv.entry[0].pasid_info.flags |= IOMMU_UAPI_INV_PASID_GROUP;
+			inv.entry[0].pasid_info.archid = n->group_id;
+		}
+		for (pasid = first; i && pasid < first + MANY; pasid++)
+			ASSERT_OK(reads(n, pasid, 0x11 + (i + 1) % 2));
+		EXPECT_OK(do_inv(n, &inv));
+		EXPECT_EQ(1, inv.head.handled);
+		for (pasid = first; pasid < first + MANY; pasid++)
+			EXPECT_OK(reads(n, pasid, 0x11 + i % 2))
+				TH_LOG("PASID %u, round %d", pasid, i);
+	}
 
 	ASSERT_OK(flush_start(&f, n, variant->pasid));
 	for (i = 0; i < 4; i++) {

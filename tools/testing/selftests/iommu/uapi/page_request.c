@@ -449,22 +449,32 @@ TEST_F(page_request, response_bits)
 	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
 }
 
-/* A buffer that can't be written keeps the group for the next read */
+/* A buffer that can't be written keeps the group for the next read, in its place. */
 TEST_F(page_request, read_bad)
 {
+	struct nest *n = &self->r.n;
 	__u8 *end = guard_page();
 	struct iommu_uapi_page_request req;
 
-	ASSERT_EQ(0, request(&self->r.n, self->tag, 3));
+	ASSERT_EQ(0, request(n, self->tag, 3));
+	ASSERT_EQ(0, request(n, self->tag, 4));
 	ASSERT_TRUE(!!end);
-	ASSERT_OK(wait_readable(self->fd));
+	ASSERT_EQ(2, wait_waiting(n->container, 2));
 	EXPECT_EQ(-1, read(self->fd, end - sizeof(req) / 2, sizeof(req)));
 	EXPECT_EQ(EFAULT, errno);
+	/* It has not been given: cookies begin with 1. */
+	req = (struct iommu_uapi_page_request){ .flags = variant->with_pasid ?
+				   IOMMU_UAPI_REQ_PASID_VAL : 0,
+			   .pasid = self->r.pasid, .grpid = 3, .cookie = 1 };
+	EXPECT_ERR(ENOENT, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
 	EXPECT_EQ(-1, read(self->fd, &req, sizeof(req) - 1));
 	EXPECT_EQ(EMSGSIZE, errno);
 	EXPECT_EQ(0, read(self->fd, &req, 0));
 	ASSERT_OK(read_one(self->fd, &req));
 	EXPECT_EQ(3, req.grpid);
+	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+	ASSERT_OK(read_one(self->fd, &req));
+	EXPECT_EQ(4, req.grpid);
 	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
 }
 
