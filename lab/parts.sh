@@ -157,11 +157,17 @@ seen()
 # nothing that a program was built with may have another size or place.
 abi()
 {
-	local frozen objects=$build/abi past now
+	local frozen objects=$build/abi past now header
 	frozen=$top/tools/testing/selftests/iommu/uapi/corpus/v$(sed -n 's/^#define IOMMU_UAPI_VERSION\t.*_//p' \
 		"$top/include/uapi/linux/iommu.h")
 	mkdir -p "$objects"
 	diff <(seen "$frozen") <(seen "$build/programs/usr/include") || return 1
+
+	# QEMU has copies of what the kernel installs.
+	for header in iommu vfio; do
+		cmp "$build/qemu/linux-headers/linux/$header.h" \
+			"$build/programs/usr/include/linux/$header.h" || return 1
+	done
 
 	# The kernel's own check compares two commits: one that has the frozen header too,
 	# and the series.
