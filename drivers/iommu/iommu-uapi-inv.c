@@ -280,8 +280,10 @@ int iommu_uapi_invalidate(struct iommu_uapi_binding **bindings,
 	int ret;
 
 	*handled = 0;
-	if (!nr || WARN_ON_ONCE(nr_bindings > ARRAY_SIZE(nested)))
+	if (!nr)
 		return 0;
+	if (WARN_ON_ONCE(nr_bindings > ARRAY_SIZE(nested)))
+		return -EINVAL;
 
 	for (i = 0; i < nr_bindings; i++) {
 		/* Nothing of the second level is the guest's. */
