@@ -71,31 +71,6 @@ struct iommu_uapi_ops {
 	void (*release)(struct device *dev);
 };
 
-/**
- * iommu_uapi_inv_alike - are two invalidations the same but for the range?
- * @a: an entry
- * @b: another one
- *
- * Return: true if both are for ranges of addresses and differ in nothing but the
- * first address and the number of granules, so that what has been checked of the
- * rest need not be checked again.
- */
-static inline bool
-iommu_uapi_inv_alike(const struct iommu_uapi_cache_invalidate_info *a,
-		     const struct iommu_uapi_cache_invalidate_info *b)
-{
-	const struct iommu_uapi_inv_addr_info *x = &a->addr_info;
-	const struct iommu_uapi_inv_addr_info *y = &b->addr_info;
-
-	return a->granularity == IOMMU_UAPI_GRANU_ADDR &&
-	       b->granularity == IOMMU_UAPI_GRANU_ADDR &&
-	       a->version == b->version && a->cache == b->cache &&
-	       a->padding[0] == b->padding[0] &&
-	       a->padding[1] == b->padding[1] && x->flags == y->flags &&
-	       x->archid == y->archid && x->pasid == y->pasid &&
-	       x->granule_size == y->granule_size;
-}
-
 struct iommu_uapi_binding;
 struct iommu_uapi_faults;
 
@@ -172,6 +147,8 @@ void iommu_uapi_release(struct device *dev);
 int iommu_uapi_invalidate_check(const struct iommu_uapi_cache_invalidate_info *info,
 				u32 nr, const struct iommu_uapi_caps *caps,
 				struct iommu_uapi_inv_scope *scope);
+bool iommu_uapi_inv_alike(const struct iommu_uapi_cache_invalidate_info *a,
+			  const struct iommu_uapi_cache_invalidate_info *b);
 bool iommu_uapi_in_scope(const struct iommu_uapi_binding *binding,
 			 const struct iommu_uapi_inv_scope *scope);
 bool iommu_uapi_invalidate_fits(const struct iommu_uapi_binding *binding,
