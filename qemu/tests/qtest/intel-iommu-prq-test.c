@@ -924,6 +924,23 @@ static void test_timeout(void)
     fixture_free(f);
 }
 
+/* Hardware may leave it open which function has not answered */
+static void test_timeout_unnamed(void)
+{
+    Fixture *f = fixture_new_with_args(TIMEOUT_OPTS ",x-itesid=off",
+                                       "ats=on,pri=on", CTX_DTE | CTX_PRE);
+
+    ext_write(f, f->ats + PCI_ATS_CTRL, 0);
+    post_dtlb(f, f->v->sid);
+    post_wait(f, 0, 0);
+    vtd_kick(f->v);
+    g_assert_true(has_ite(f));
+    g_assert_true(aborted(f, 0));
+    g_assert_cmphex(ITESID(f->v), ==, 0);
+    clear_ite(f);
+    fixture_free(f);
+}
+
 /* A function with ATS may be told not to answer; it keeps its translations */
 static void test_timeout_silent(void)
 {
@@ -1089,6 +1106,7 @@ int main(int argc, char **argv)
     qtest_add_func("/vtd-prq/ats/kept", test_ats_kept);
     qtest_add_func("/vtd-prq/ats/forgotten", test_ats_forgotten);
     qtest_add_func("/vtd-prq/timeout/answer", test_timeout);
+    qtest_add_func("/vtd-prq/timeout/unnamed", test_timeout_unnamed);
     qtest_add_func("/vtd-prq/timeout/silent", test_timeout_silent);
     qtest_add_func("/vtd-prq/timeout/pending", test_timeout_pending);
     qtest_add_func("/vtd-prq/reset", test_reset);
