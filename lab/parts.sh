@@ -499,3 +499,4 @@ part caps "iommu-caps tells an operator what a host lacks" caps
 part debug "every ioctl under lockdep, every allocation failing once" \
 	on_kernel debug sh -c "$bindir/vfio_nesting && $bindir/contract && $bindir/page_request && $bindir/states &&
 		$bindir/pasids -T no_domain_id && $bindir/scope && $bindir/reset && $bindir/isolation"
+part trace "trace events, read as the documentation says" on_kernel debug "$lab/trace"

@@ -12,6 +12,7 @@
 #include <linux/string.h>
 
 #include "iommu-uapi.h"
+#include "iommu-uapi-trace.h"
 
 /**
  * iommu_uapi_caps_last_pasid - the largest PASID that fits
@@ -268,14 +269,20 @@ iommu_uapi_bind(struct device *dev, struct iommu_domain *s2, ioasid_t pasid,
 	int ret;
 
 	/* A device that joins the group later gets none of its bindings. */
-	if (!ops || !iommu_group_sole_device(dev))
-		return ERR_PTR(-ENODEV);
-	if (data->flags & IOMMU_UAPI_BIND_PAGE_REQUEST && !faults)
-		return ERR_PTR(-EINVAL);
+	if (!ops || !iommu_group_sole_device(dev)) {
+		ret = -ENODEV;
+		goto err_trace;
+	}
+	if (data->flags & IOMMU_UAPI_BIND_PAGE_REQUEST && !faults) {
+		ret = -EINVAL;
+		goto err_trace;
+	}
 
 	binding = kzalloc(sizeof(*binding), GFP_KERNEL_ACCOUNT);
-	if (!binding)
-		return ERR_PTR(-ENOMEM);
+	if (!binding) {
+		ret = -ENOMEM;
+		goto err_trace;
+	}
 	binding->dev = dev;
 	binding->pasid = pasid;
 	binding_set(binding, data);
@@ -301,6 +308,7 @@ iommu_uapi_bind(struct device *dev, struct iommu_domain *s2, ioasid_t pasid,
 	if (ret)
 		goto err_stop;
 
+	trace_iommu_uapi_bind(dev, pasid, data->format, data->flags, 0);
 	return binding;
 
 err_stop:
@@ -311,7 +319,11 @@ err_free:
 err_kfree:
 	kfree(binding);
 	/* In a group that the carrier owns, only another bind attaches PASIDs. */
-	return ERR_PTR(ret == -EBUSY ? -EEXIST : ret);
+	if (ret == -EBUSY)
+		ret = -EEXIST;
+err_trace:
+	trace_iommu_uapi_bind(dev, pasid, data->format, data->flags, ret);
+	return ERR_PTR(ret);
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_bind);
 
@@ -352,6 +364,8 @@ int iommu_uapi_replace(struct iommu_uapi_binding *binding,
 	WRITE_ONCE(binding->privileged,
 		   old_privileged || bind_allows_privileged(data));
 	ret = ops->replace(binding->dev, binding->pasid, nested, data);
+	trace_iommu_uapi_replace(binding->dev, binding->pasid, data->format,
+				 data->flags, ret);
 	if (ret) {
 		WRITE_ONCE(binding->addr_width, old_width);
 		WRITE_ONCE(binding->privileged, old_privileged);
@@ -382,6 +396,7 @@ void iommu_uapi_unbind(struct iommu_uapi_binding *binding)
 	struct iommu_domain *nested = binding->handle.domain;
 	struct device *dev = binding->dev;
 
+	trace_iommu_uapi_unbind(dev, binding->pasid);
 	if (binding->pasid == IOMMU_NO_PASID)
 		iommu_device_block(dev);
 	else

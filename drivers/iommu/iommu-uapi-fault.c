@@ -31,6 +31,7 @@
 #include <linux/xarray.h>
 
 #include "iommu-uapi.h"
+#include "iommu-uapi-trace.h"
 
 /*
  * What may wait in a queue, in page request groups, and in page requests of one
@@ -160,11 +161,16 @@ static void faults_remove(struct iommu_uapi_faults *faults,
 	}
 }
 
-/* The caller frees @waiting, or keeps it to recognise a late answer. */
+/*
+ * The caller frees @waiting, or keeps it to recognise a late answer. @why is 0 if user
+ * space has answered.
+ */
 static void faults_answer(struct iommu_uapi_faults *faults,
 			  struct waiting_group *waiting,
-			  enum iommu_page_response_code code)
+			  enum iommu_page_response_code code, int why)
 {
+	trace_iommu_uapi_page_response(waiting->binding, waiting->grpid, code,
+				       why);
 	faults_remove(faults, waiting);
 	iopf_group_response(waiting->group, code);
 	iopf_free_group(waiting->group);
@@ -191,7 +197,8 @@ static void faults_answer_all(struct iommu_uapi_faults *faults,
 	list_for_each_entry_safe(waiting, tmp, &faults->groups, node) {
 		if (binding && waiting->binding != binding)
 			continue;
-		faults_answer(faults, waiting, IOMMU_PAGE_RESP_INVALID);
+		faults_answer(faults, waiting, IOMMU_PAGE_RESP_INVALID,
+			      -ECANCELED);
 		kfree(waiting);
 	}
 	list_for_each_entry_safe(waiting, tmp, &faults->late, node) {
@@ -243,7 +250,8 @@ static void faults_expire(struct work_struct *work)
 			break;
 		}
 		faults->timeouts++;
-		faults_answer(faults, waiting, IOMMU_PAGE_RESP_INVALID);
+		faults_answer(faults, waiting, IOMMU_PAGE_RESP_INVALID,
+			      -ETIME);
 		if (!waiting->given) {
 			kfree(waiting);
 			continue;
@@ -284,6 +292,18 @@ static bool faults_servable(const struct iommu_uapi_binding *binding,
 	return prm->pasid || !(prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID);
 }
 
+static void faults_refuse(struct iommu_uapi_binding *binding,
+			  struct iopf_group *group, int why)
+{
+	const struct iommu_fault_page_request *prm =
+		&group->last_fault.fault.prm;
+
+	trace_iommu_uapi_page_request(binding, prm->grpid, prm->addr,
+				      group->fault_count, why);
+	iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
+	iopf_free_group(group);
+}
+
 /*
  * Whatever happens, the group is answered or kept: after an error the caller
  * would answer, with a failure that ends the device's page requests for good.
@@ -302,8 +322,7 @@ static int faults_take(struct iopf_group *group)
 	/* The caller answers what is on its list when the device goes. */
 	iopf_group_dequeue(group);
 	if (!faults) {
-		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
-		iopf_free_group(group);
+		faults_refuse(binding, group, -ECANCELED);
 		return 0;
 	}
 	waiting = kzalloc(sizeof(*waiting), GFP_KERNEL);
@@ -315,8 +334,7 @@ static int faults_take(struct iopf_group *group)
 		    (servable || group->fault_count > MAX_REQUESTS))
 			faults->overflows++;
 		mutex_unlock(&faults->lock);
-		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
-		iopf_free_group(group);
+		faults_refuse(binding, group, servable ? -ENOSPC : -EINVAL);
 		kfree(waiting);
 		return 0;
 	}
@@ -332,6 +350,8 @@ static int faults_take(struct iopf_group *group)
 	list_add_tail(&waiting->unread_node, &faults->unread);
 	WRITE_ONCE(faults->nr_new, faults->nr_new + 1);
 	faults->nr_groups++;
+	trace_iommu_uapi_page_request(binding, prm->grpid, prm->addr,
+				      group->fault_count, 0);
 	/* Otherwise it is set for a group that came before, or is gone. */
 	if (faults->timeout_ms && !delayed_work_pending(&faults->expire))
 		mod_delayed_work(system_unbound_wq, &faults->expire,
@@ -574,7 +594,7 @@ static int faults_respond(struct iommu_uapi_faults *faults,
 	if (!match)
 		rc = faults_check_late(faults, resp);
 	if (!rc) {
-		faults_answer(faults, match, codes[resp->code]);
+		faults_answer(faults, match, codes[resp->code], 0);
 		kfree(match);
 	}
 	mutex_unlock(&faults->lock);

@@ -9,6 +9,7 @@
 #include <linux/string.h>
 
 #include "iommu-uapi.h"
+#include "iommu-uapi-trace.h"
 
 static bool inv_pairs_supported(u8 cache, u8 granularity,
 				const struct iommu_uapi_caps *caps)
@@ -326,6 +327,11 @@ int iommu_uapi_invalidate(struct iommu_uapi_binding **bindings,
 
 	ret = nested[0]->owner->uapi->cache_invalidate(nested, nr_nested, info,
 						       nr, handled);
+	if (trace_iommu_uapi_invalidate_enabled()) {
+		for (i = 0; i < nr_bindings; i++)
+			trace_iommu_uapi_invalidate(bindings[i], nr, *handled,
+						    ret);
+	}
 	if (WARN_ON_ONCE(*handled > nr || (!ret && *handled < nr)))
 		return -EIO;
 	return ret;

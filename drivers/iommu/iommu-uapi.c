@@ -18,6 +18,9 @@
 
 #include "iommu-uapi.h"
 
+#define CREATE_TRACE_POINTS
+#include "iommu-uapi-trace.h"
+
 /*
  * The size of a version may never change once it is released. The numbers are
  * written down here so that a change of a structure, or of a member of a union,
@@ -460,7 +463,10 @@ int iommu_uapi_caps_missing(const struct iommu_uapi_caps *needs,
 
 	*missing = lack;
 	missing->version = needs->version;
-	return memchr_inv(&lack, 0, sizeof(lack)) ? -ERANGE : 0;
+	if (!memchr_inv(&lack, 0, sizeof(lack)))
+		return 0;
+	trace_iommu_uapi_caps_missing(needs, missing);
+	return -ERANGE;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_caps_missing);
 
