@@ -7,6 +7,25 @@
 kernel=$build/linux
 mails=$build/series/kernel
 
+# Begin a TAP document; try WHAT COMMAND... is a test in it, tried ends it. The exit
+# status of a command in the middle of COMMAND does not count: join them by &&.
+begin() { tests=0 bad=0; echo "TAP version 13"; }
+try()
+{
+	local what=$1
+	shift
+	tests=$((tests + 1))
+	if "$@"; then echo "ok $tests $what"; else echo "not ok $tests $what"; bad=1; fi
+}
+tried() { echo "1..$tests"; return $bad; }
+# found_not PATTERN FILE...: the files are there, and no line of theirs is like that.
+found_not()
+{
+	local status=0
+	grep -niE -e "$@" || status=$?
+	[ $status = 1 ]
+}
+
 licences()
 {
 	local file bad=0
@@ -128,17 +147,25 @@ results()
 	done
 }
 
+# layout TARGET: the layouts are what they were, and have no implicit holes.
+layout()
+{
+	clang --target="$1" -nostdinc -ffreestanding -isystem "$build/programs/usr/include" \
+		-isystem "$(clang -print-resource-dir)/include" \
+		-Wall -Wpadded -Werror -fsyntax-only "$lab/layout.c"
+}
+
 # The layouts are the same for 32-bit and 64-bit callers, and what they were;
 # numbers too, and no code in the header (R2, R25, R26).
 layouts()
 {
-	local target headers=$build/programs/usr/include
+	local target
+	begin
 	for target in x86_64-linux-gnu i686-linux-gnu powerpc64-linux-gnu s390x-linux-gnu; do
-		clang --target=$target -nostdinc -ffreestanding -isystem "$headers" \
-			-isystem "$(clang -print-resource-dir)/include" \
-			-Wall -Wpadded -Werror -fsyntax-only "$lab/layout.c"
+		try "layouts and numbers on $target" layout $target
 	done
-	! grep -n 'inline' "$top/include/uapi/linux/iommu.h"
+	try "no inline function in the header" found_not inline "$top/include/uapi/linux/iommu.h"
+	tried
 }
 
 # What a program sees of the header below a directory: layouts, and numbers, which leave
@@ -225,23 +252,32 @@ versions()
 	return $bad
 }
 
-# Who may know what (R1, R22, R61). The carrier must build against structures whose members
-# have other names: then it can't have looked inside one.
+# The carrier must build against structures whose members have other names: then it
+# can't have looked inside one.
+opaque()
+{
+	local objects=$build/patched header=$build/opaque-iommu.h
+	sed -E '/^#/! s/\b([a-z_]+)(\[12\]|\[2\])?;/hidden_\1\2;/' \
+		"$kernel/include/uapi/linux/iommu.h" >"$header" &&
+		grep -q 'hidden_gpgd;' "$header" &&
+		touch "$kernel/drivers/vfio/nesting.c" &&
+		make -s -C "$kernel" O="$objects" KCFLAGS="-include $header" drivers/vfio/nesting.o &&
+		touch "$kernel/drivers/vfio/nesting.c"
+}
+
+# Who may know what (R1, R22, R28, R61)
 layers()
 {
-	local objects=$build/patched opaque=$build/opaque-iommu.h
-	sed -E '/^#/! s/\b([a-z_]+)(\[12\]|\[2\])?;/hidden_\1\2;/' \
-		"$kernel/include/uapi/linux/iommu.h" >"$opaque"
-	grep -q 'hidden_gpgd;' "$opaque"
-	! cmp -s "$opaque" "$kernel/include/uapi/linux/iommu.h"
-	touch "$kernel/drivers/vfio/nesting.c"
-	make -s -C "$kernel" O="$objects" KCFLAGS="-include $opaque" drivers/vfio/nesting.o || return 1
-	touch "$kernel/drivers/vfio/nesting.c"
-	# R61: a second carrier could use the core as it stands.
-	! grep -niE 'vfio' "$top"/drivers/iommu/iommu-uapi*.c "$top/include/linux/iommu-uapi.h" \
-		"$top/drivers/iommu/intel/uapi.c" | grep -v 'a carrier (VFIO)' || return 1
-	# R1: flags choose what is done, never a version.
-	! grep -nE 'version *(>|<|==|!=)' "$top/drivers/iommu/intel/uapi.c" "$top/drivers/vfio/nesting.c"
+	begin
+	try "the carrier builds without the names of members" opaque
+	# "a carrier (VFIO)" in a comment is fine.
+	try "the core has no VFIO in it" found_not 'vfio([^)]|$)' "$top"/drivers/iommu/iommu-uapi*.[ch] \
+		"$top/include/linux/iommu-uapi.h" "$top/drivers/iommu/intel/uapi.c"
+	try "no driver and no carrier compares a version" found_not 'version *(>|<|==|!=)' \
+		"$top/drivers/iommu/intel/uapi.c" "$top/drivers/vfio/nesting.c"
+	try "a command is found in a table, not by a chain of comparisons" \
+		found_not '(case|[!=]=) *VFIO_IOMMU_' "$top/drivers/vfio/nesting.c"
+	tried
 }
 
 # each_variant on|off: build what lies in the work tree, and tell what it warns about
@@ -365,6 +401,9 @@ lacking()
 	done
 }
 
+# enough PASSED FAILED SKIPPED: nothing has failed, and most was skipped.
+enough() { [ "$2" = 0 ] && [ "$3" -gt 300 ]; }
+
 # Here a skip is what must come, and no test of the host's own. The mediated device joins
 # a group of its own making, which the kernel notes.
 plain()
@@ -373,14 +412,16 @@ plain()
 	"$lab/run" --no-nesting --log "$log" -- sh -c "$(each_suite vfio_nesting contract page_request \
 		states pasids scope groups promises reset stale isolation)" >"$out" || status=$?
 	read -r p f s < <("$lab/results" "$out" $status)
-	echo "$p passed, $f failed, $s skipped"
-	if [ "$f" != 0 ] || [ "$s" -le 300 ]; then
-		grep -E '^not ok' "$out"
-		return 1
-	fi
-	# R9, R51: loading the modules and asking says nothing.
-	! sed '1,/Run \/init/d' "$log" | grep -iE 'iommu|dmar|nest|pasid' ||
-		return 1
+	begin
+	try "what needs nesting is skipped, and nothing fails: $p, $f, $s" enough "$p" "$f" "$s"
+	[ $bad = 0 ] || grep -E '^not ok' "$out" | sed 's/^/# /'
+	# R9, R51: neither booting nor loading the modules nor asking says anything.
+	try "nothing about nesting in the log of the boot" \
+		found_not 'nest|pasid|iommu.uapi' "$log"
+	sed '1,/Run \/init/d' "$log" >"$log.after"
+	try "nothing about IOMMUs in the log after it" \
+		found_not 'iommu|dmar|nest|pasid' "$log.after"
+	tried
 }
 
 # The operator's command says yes where it is so, and no where it isn't.
@@ -444,6 +485,9 @@ on_kernel()
 	"$lab/run" "--$name" --timeout 3600 -- "$@"
 }
 
+# Parts that did not run now may have left a log of another day.
+requirements() { "$lab/proofs" "$results" "${names[@]}"; }
+
 bindir=$build/programs
 
 lane trees
@@ -500,3 +544,6 @@ part debug "every ioctl under lockdep, every allocation failing once" \
 	on_kernel debug sh -c "$bindir/vfio_nesting && $bindir/contract && $bindir/page_request && $bindir/states &&
 		$bindir/pasids -T no_domain_id && $bindir/scope && $bindir/reset && $bindir/isolation"
 part trace "trace events, read as the documentation says" on_kernel debug "$lab/trace"
+
+lane last
+part requirements "each requirement has a proof, and the proof ran" requirements

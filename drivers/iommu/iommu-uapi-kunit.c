@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests for guest-owned I/O page tables: what can be told without an
- * IOMMU. The letters R1 to R61 number the requirements on this interface.
+ * IOMMU. Comments like "R5" are numbers of requirements, which lab/requirements
+ * in the repository of this series lists.
  */
 #include <kunit/device.h>
 #include <kunit/test.h>
@@ -744,7 +745,7 @@ static void test_inv_caps(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, scope.id, 7);
 }
 
-/* Which bindings an entry is for, and which tables have its addresses */
+/* R54: which bindings an entry is for, and which tables have its addresses */
 static void test_inv_scope(struct kunit *test)
 {
 	struct iommu_uapi_binding binding = {
@@ -781,7 +782,7 @@ static void test_inv_scope(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, iommu_uapi_invalidate_fits(&binding, &info));
 }
 
-/* R3, R8, R11: what two hosts share. */
+/* R8, R11: what two hosts share. */
 static void test_caps_intersect(struct kunit *test)
 {
 	struct iommu_uapi_caps a = all_caps, b = all_caps;
@@ -922,7 +923,7 @@ static void test_contract(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_uapi_contract_quota(&good_contract, 0), 255);
 }
 
-/* R10: what two hosts have in common is missing on neither, and is all of it. */
+/* R10, R11: what two hosts have in common is missing on neither, and is all of it. */
 static void test_caps_missing(struct kunit *test)
 {
 	struct iommu_uapi_caps a, b, both, lack;

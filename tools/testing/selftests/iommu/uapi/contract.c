@@ -84,7 +84,7 @@ FIXTURE_TEARDOWN(contract)
 {
 }
 
-/* R3 R7 R8: all that is reported can be had, and asking for it changes nothing */
+/* R3 R7: all that is reported can be had, and asking for it changes nothing */
 TEST_F(contract, ask)
 {
 	struct negotiate_arg before = self->arg;
@@ -126,7 +126,7 @@ static void expect_missing(struct __test_metadata *_metadata,
 	EXPECT_EQ(0, arg.head.nr_pasids);
 }
 
-/* Field by field, and bit by bit: unknown bits are missing like any other */
+/* R8 R11: field by field, and bit by bit: unknown bits are missing like any other */
 TEST_F(contract, missing)
 {
 	static const struct {
@@ -369,7 +369,7 @@ TEST_F(contract, joins)
 	EXPECT_OK(unbind(n, pasid));
 }
 
-/* Beside a group that can't be bound, nothing is there for the container */
+/* R10: beside a group that can't be bound, nothing is there for the container */
 TEST_F(contract, beside_company)
 {
 	struct nest *n = &self->n, pair = {};
@@ -387,7 +387,7 @@ TEST_F(contract, beside_company)
 	close(pair.group);
 }
 
-/* Two devices in one group can't be bound, whatever their IOMMU can do */
+/* R10: two devices in one group can't be bound, whatever their IOMMU can do */
 TEST_F(contract, joins_in_company)
 {
 	struct nest *n = &self->n, pair = {};
@@ -408,7 +408,7 @@ TEST_F(contract, joins_in_company)
 	close(pair.group);
 }
 
-/* One that can keep it may join, and is held to it as well */
+/* R10: one that can keep it may join, and is held to it as well */
 TEST_F(contract, joins_and_keeps)
 {
 	struct nest *n = &self->n, other = {};

@@ -56,7 +56,7 @@ static int is_nothing(const struct iommu_uapi_caps *caps)
 
 /* ---- what is told ---- */
 
-/* R7: what a virtual IOMMU has to know of the hardware behind it */
+/* R8: what a virtual IOMMU has to know of the hardware behind it */
 TEST_F_TIMEOUT(groups, facts, SLOW)
 {
 	const struct iommu_uapi_caps *caps = &self->n.caps;
@@ -295,7 +295,7 @@ static int open_simple(struct __test_metadata *_metadata, struct nest *simple,
 	return !rc;
 }
 
-/* R10: a device without PASIDs beside one with */
+/* R8 R10: a device without PASIDs beside one with */
 TEST_F_TIMEOUT(groups, differ_pasids, SLOW)
 {
 	struct nest *n = &self->n, simple;

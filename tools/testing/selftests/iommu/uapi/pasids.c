@@ -114,7 +114,7 @@ static int vm_process(int nth, int tell, int told)
 	return write(tell, &rc, sizeof(rc)) != sizeof(rc);
 }
 
-/* R40: two guests, each a process with its own container, take PASID 1 */
+/* R44: two guests, each a process with its own container, take PASID 1 */
 TEST_F_TIMEOUT(pasids, two_guests, SLOW)
 {
 	int tell[2], go[2], rc, status;
@@ -231,7 +231,7 @@ TEST_F_TIMEOUT(pasids, quota, SLOW)
 	EXPECT_ERR(EDQUOT, bind_table(n, 10, self->pt.root));
 }
 
-/* R38: one number in two groups is one PASID, until both have unbound it */
+/* R41: one number in two groups is one PASID, until both have unbound it */
 TEST_F_TIMEOUT(pasids, quota_two_groups, SLOW)
 {
 	struct nest *n = &self->n, other;
@@ -257,7 +257,7 @@ TEST_F_TIMEOUT(pasids, quota_two_groups, SLOW)
 	close(other.group);
 }
 
-/* R42 R43: FREE is for what was allocated, whatever else is bound */
+/* R42: FREE is for what was allocated, whatever else is bound */
 TEST_F_TIMEOUT(pasids, free_bound, SLOW)
 {
 	struct nest *n = &self->n;

@@ -540,7 +540,7 @@ static int keep(struct trial *t, __u32 nr_pasids)
 
 #define CONTRACTS	300
 
-/* R10: after a yes all of it works, after a no nothing is fixed */
+/* R3 R10: after a yes all of it works, after a no nothing is fixed */
 TEST_F_TIMEOUT(promises, kept, 2 * SLOW)
 {
 	struct iommu_uapi_caps c, now;

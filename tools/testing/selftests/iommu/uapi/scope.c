@@ -179,7 +179,7 @@ static void entry_init(struct iommu_uapi_cache_invalidate_info *e,
 	}
 }
 
-/* R38 R40: what is named is fresh, and what isn't named is still stale */
+/* R54: what is named is fresh, and what isn't named is still stale */
 TEST_F_TIMEOUT(scope, named, SLOW)
 {
 	unsigned int i;

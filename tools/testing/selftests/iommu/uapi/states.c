@@ -829,7 +829,7 @@ TEST_F_TIMEOUT(states, replace_drops_all, SLOW)
 	}
 }
 
-/* R32: whichever step of a replace fails, requests are blocked, or it never began */
+/* R32 R33 R34: whichever step of a replace fails, requests are blocked, or it never began */
 TEST_F_TIMEOUT(states, fail_nth, SLOW)
 {
 	int fd = fail_nth_open("thread-self"), nth, rc, left, failed;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Guest page tables in VFIO containers, with a device that does DMA through
- * them. README tells which requirement (R-number) is shown by which test.
+ * them. README tells what numbers like "R5" are.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -37,7 +37,7 @@ FIXTURE_TEARDOWN(query)
 {
 }
 
-/* R3 R6 R7: the version needs nothing but the container */
+/* R6 R7: the version needs nothing but the container */
 TEST_F(query, version_by_extension)
 {
 	int fd = open("/dev/vfio/vfio", O_RDWR);
@@ -63,7 +63,7 @@ TEST_F(query, extension_is_no_type)
 	EXPECT_EQ(-EINVAL, rc);
 }
 
-/* R9: absent, and no error, where it does not apply */
+/* R6 R9 R58: absent, and no error, where it does not apply */
 TEST_F(query, absent_without_nesting)
 {
 	if (!test_open(_metadata, &self->n, 0, 1, VFIO_TYPE1v2_IOMMU))
@@ -82,7 +82,7 @@ TEST_F(query, absent_without_group)
 	EXPECT_ERR(EINVAL, nest_info(fd, NULL, NULL, NULL));
 }
 
-/* R3 R7 R8 R12: everything at once, and asking changes nothing */
+/* R3 R7 R8: everything at once, and asking changes nothing */
 TEST_F(query, caps_in_get_info)
 {
 	struct iommu_uapi_caps caps, again;
@@ -132,7 +132,7 @@ TEST_F(query, info_argsz)
 	EXPECT_EQ(~0ULL, room[(need + 7) / 8]);
 }
 
-/* R38: a group that can't be bound is known at the query */
+/* R9 R38: a group that can't be bound is known at the query */
 TEST_F(query, absent_for_two_devices)
 {
 	if (!test_open(_metadata, &self->n, 0, 2, VFIO_TYPE1_NESTING_IOMMU))
@@ -1479,7 +1479,7 @@ TEST_F_TIMEOUT(inv, mixed_pasids, SLOW)
 	}
 }
 
-/* R38 R40: a PASID bound in two groups, and each entry reaches both */
+/* R40 R54: a PASID bound in two groups, and each entry reaches both */
 TEST_F(inv, two_groups)
 {
 	struct nest other = {}, *n = &self->n;
@@ -2001,7 +2001,7 @@ TEST_F(nesting, last_group_leaves)
 	EXPECT_OK(pasid_alloc(n->container, self->pasid, self->pasid, &pasid));
 }
 
-/* The same as another kind of container */
+/* R46: the same as another kind of container */
 TEST_F(nesting, then_plain)
 {
 	struct nest *n = &self->n;
@@ -2018,7 +2018,7 @@ TEST_F(nesting, then_plain)
 	EXPECT_ERR(ENOTTY, unbind(n, self->pasid));
 }
 
-/* The order in which the files are closed does not matter */
+/* R46: the order in which the files are closed does not matter */
 TEST_F_TIMEOUT(nesting, close_order, SLOW)
 {
 	static const char orders[][4] = { "cgd", "cdg", "gcd", "gdc", "dcg",
