@@ -493,6 +493,7 @@ bindir=$build/programs
 lane trees
 part results "what lab/check makes of logs" results
 part licences "every file names its licence" licences
+part words "what the documents name is there, in the usual words" "$lab/words"
 part roundtrip "patches and trees say the same" roundtrip
 part mails "git am of the mails gives the same tree" mails
 part style "checkpatch --strict, kernel-doc" style

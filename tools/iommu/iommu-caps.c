@@ -25,7 +25,7 @@
 #define VTD_ECAP_PASID	0x0000010000000000ULL
 #define VTD_ECAP_SMTS	0x0000080000000000ULL
 
-#define MAX_GROUPS	1024
+#define MAX_IOMMU_GROUPS	1024
 
 static const char *subject;
 static bool quiet;
@@ -427,7 +427,7 @@ static int find_groups(int *ids)
 		char *end;
 		long id = strtol(de->d_name, &end, 10);
 
-		if (end != de->d_name && !*end && nr < MAX_GROUPS)
+		if (end != de->d_name && !*end && nr < MAX_IOMMU_GROUPS)
 			ids[nr++] = id;
 	}
 	if (dir)
@@ -478,7 +478,7 @@ int main(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{}
 	};
-	static int ids[MAX_GROUPS];
+	static int ids[MAX_IOMMU_GROUPS];
 	int c, i, nr;
 
 	while ((c = getopt_long(argc, argv, "qh", options, NULL)) != -1) {
@@ -496,7 +496,7 @@ int main(int argc, char **argv)
 	}
 
 	nr = 0;
-	for (i = optind; i < argc && nr < MAX_GROUPS; i++) {
+	for (i = optind; i < argc && nr < MAX_IOMMU_GROUPS; i++) {
 		unsigned long id;
 		char *end;
 
