@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Sourced by every script here: paths and messages.
+# Sourced by every script here: paths and messages. Not every script uses all of it.
+# shellcheck disable=SC2034
 
 set -euo pipefail
 
@@ -32,7 +33,7 @@ progress()
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.3
 		t=$((SECONDS - start))
-		[ $((t - last)) -ge $every ] || continue
+		[ $((t - last)) -ge "$every" ] || continue
 		last=$t
 		lines=$(wc -l <"$log")
 		if [ -t 1 ]; then

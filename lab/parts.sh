@@ -5,7 +5,7 @@
 # thread. Where nothing is cached, both lanes take about as long. Sourced by lab/check.
 
 kernel=$build/linux
-mails=$build/series/kernel
+series=$build/series/kernel
 
 # Begin a TAP document; try WHAT COMMAND... is a test in it, tried ends it. The exit
 # status of a command in the middle of COMMAND does not count: join them by &&.
@@ -17,13 +17,13 @@ try()
 	tests=$((tests + 1))
 	if "$@"; then echo "ok $tests $what"; else echo "not ok $tests $what"; bad=1; fi
 }
-tried() { echo "1..$tests"; return $bad; }
+tried() { echo "1..$tests"; return "$bad"; }
 # found_not PATTERN FILE...: the files are there, and no line of theirs is like that.
 found_not()
 {
 	local status=0
 	grep -niE -e "$@" || status=$?
-	[ $status = 1 ]
+	[ "$status" = 1 ]
 }
 
 licences()
@@ -72,9 +72,18 @@ mails()
 	git -C "$kernel" diff --name-only base generated | sed 's,^,/,' |
 		git -C "$work" sparse-checkout set --no-cone --stdin
 	git -C "$work" checkout -q
-		git -C "$work" am -q "$mails"/*.patch
+	git -C "$work" am -q "$series"/*.patch
 	git -C "$work" diff --stat generated --exit-code
 	git -C "$kernel" worktree remove --force "$work"
+}
+
+# The shell scripts, with what they source
+scripts()
+{
+	local -a files
+	mapfile -t files < <(git -C "$top" grep -lE '^#!/bin/(ba|busybox )?sh' -- lab .ci)
+	cd "$top"
+	shellcheck -a -x -P SCRIPTDIR "${files[@]}"
 }
 
 style()
@@ -84,7 +93,7 @@ style()
 	cd "$kernel"
 	# Headers for user space, frozen ones among them, have no BIT().
 	# The system's own Python, which knows where codespell's dictionary is.
-	printf '%s\n' "$mails"/*.patch | PATH=/usr/bin:$PATH xargs -n 1 -P "$(nproc)" \
+	printf '%s\n' "$series"/*.patch | PATH=/usr/bin:$PATH xargs -n 1 -P "$(nproc)" \
 		scripts/checkpatch.pl --strict --codespell --no-tree --quiet \
 		--max-line-length=100 --ignore FILE_PATH_CHANGES,BIT_MACRO || bad=1
 	# Older warnings of files that the series only edits are not ours.
@@ -136,13 +145,14 @@ results()
 			"$text" "$status" >"$parts"
 		status=0
 		LAB_PARTS=$parts "$lab/check" >"$out" || status=1
+		# shellcheck disable=SC2086 # three numbers
 		if [ "$(tail -n 1 "$out")" = "$(printf '%d passed, %d failed, %d skipped' $want)" ] &&
 		   [ "$status" = "$([[ $want == *' 0 '* ]]; echo $?)" ]; then
 			echo "ok $nr $want"
 		else
 			sed 's/^/# /' "$out"
 			echo "not ok $nr not $want:"
-			sed 's/^/# /' <<<"$text"
+			echo "# ${text//$'\n'/$'\n'# }"
 		fi
 	done
 }
@@ -168,16 +178,15 @@ layouts()
 	tried
 }
 
-# What a program sees of the header below a directory: layouts, and numbers, which leave
-# no trace in an object.
+# seen DIRECTORY FILE: writes to FILE what a program sees of the header below DIRECTORY:
+# layouts, and numbers, which leave no trace in an object.
 seen()
 {
-	local object includes=(-I "$1" -isystem "$build/programs/usr/include")
-	object=$(mktemp)
-	gcc -xc - -g -fno-eliminate-unused-debug-types "${includes[@]}" -c -o "$object" <<<'#include <linux/iommu.h>'
-	pahole "$object"
-	rm "$object"
-	gcc -E -dM -xc "${includes[@]}" "$1/linux/iommu.h" | grep IOMMU_UAPI_ | sort
+	local includes=(-I "$1" -isystem "$build/programs/usr/include")
+	gcc -xc - -g -fno-eliminate-unused-debug-types "${includes[@]}" -c -o "$2.o" \
+		<<<'#include <linux/iommu.h>' &&
+		pahole "$2.o" >"$2" &&
+		gcc -E -dM -xc "${includes[@]}" "$1/linux/iommu.h" | grep IOMMU_UAPI_ | sort >>"$2"
 }
 
 # The header against the frozen one of its version, and those that the kernel had before:
@@ -188,7 +197,8 @@ abi()
 	frozen=$top/tools/testing/selftests/iommu/uapi/corpus/v$(sed -n 's/^#define IOMMU_UAPI_VERSION\t.*_//p' \
 		"$top/include/uapi/linux/iommu.h")
 	mkdir -p "$objects"
-	diff <(seen "$frozen") <(seen "$build/programs/usr/include") || return 1
+	seen "$frozen" "$objects/frozen" && seen "$build/programs/usr/include" "$objects/current" &&
+		diff "$objects/frozen" "$objects/current" || return 1
 
 	# QEMU has copies of what the kernel installs.
 	for header in iommu vfio; do
@@ -205,7 +215,11 @@ abi()
 	now=$(git -C "$kernel" commit-tree -p "$past" -m now 'generated^{tree}')
 	# It wants abidiff 2.4. That of Debian 12 finds the same here, but ends with a
 	# signal where it finds something; the comparison above has shown it by then.
-	printf '#!/bin/sh\n[ "$1" != --version ] || { echo abidiff: 2.4; exit; }\nexec abidiff "$@"\n' >"$objects/abidiff"
+	cat >"$objects/abidiff" <<-'WRAPPER'
+	#!/bin/sh
+	[ "$1" != --version ] || { echo abidiff: 2.4; exit; }
+	exec abidiff "$@"
+	WRAPPER
 	chmod +x "$objects/abidiff"
 	cd "$kernel" && ABIDIFF=$objects/abidiff scripts/check-uapi.sh -b "$now" -p "$past"
 }
@@ -436,8 +450,8 @@ caps()
 # Two hosts that differ: what they have in common is a contract on either (R10).
 hosts()
 {
-	local -a one=(--iommu x-pss=7,x-eafs=on)
-	local -a two=(--iommu x-page-requests=off,device-iotlb=off,x-fs5lp=off)
+	local -a one=(--iommu "x-pss=7,x-eafs=on")
+	local -a two=(--iommu "x-page-requests=off,device-iotlb=off,x-fs5lp=off")
 	local a b
 	a=$("$lab/run" "${one[@]}" -- "$bindir/hosts" | tr -d '\r') &&
 		b=$("$lab/run" "${two[@]}" -- "$bindir/hosts" | tr -d '\r') &&
@@ -486,7 +500,7 @@ on_kernel()
 }
 
 # Parts that did not run now may have left a log of another day.
-requirements() { "$lab/proofs" "$results" "${names[@]}"; }
+requirements() { "$lab/proofs" "$outcome" "${names[@]}"; }
 
 bindir=$build/programs
 
@@ -497,6 +511,7 @@ part words "what the documents name is there, in the usual words" "$lab/words"
 part roundtrip "patches and trees say the same" roundtrip
 part mails "git am of the mails gives the same tree" mails
 part style "checkpatch --strict, kernel-doc" style
+part shellcheck "what ShellCheck says of the scripts" scripts
 part layouts "32-bit and 64-bit callers see the same" layouts
 part layers "who looks into which structure" layers
 
