@@ -341,6 +341,19 @@ void vtd_accel_sync(IntelIOMMUState *s, uint16_t sid, uint16_t mask,
  * Invalidations
  */
 
+/* The source id of a device that does not answer, or 0 */
+static uint16_t vtd_accel_silent(IntelIOMMUState *s)
+{
+    VTDAccelDevice *dev;
+
+    QLIST_FOREACH(dev, &s->accel->devices, next) {
+        if (!vtd_accel_class(dev)->answers(dev->hiod)) {
+            return vtd_accel_sid(dev);
+        }
+    }
+    return 0;
+}
+
 bool vtd_accel_flush(IntelIOMMUState *s)
 {
     const struct iommu_uapi_cache_invalidate_info all = {
@@ -382,7 +395,7 @@ bool vtd_accel_flush(IntelIOMMUState *s)
              */
             if (!s->accel->timeout_told) {
                 s->accel->timeout_told = true;
-                s->iq_timeout = true;
+                vtd_inv_timeout(s, vtd_accel_silent(s));
             }
         } else if (err != -ENOENT) {
             ok = false;

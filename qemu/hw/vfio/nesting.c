@@ -336,6 +336,21 @@ vfio_nesting_invalidate(HostIOMMUDevice *hiod,
     return done;
 }
 
+static bool vfio_nesting_answers(HostIOMMUDevice *hiod)
+{
+    const struct iommu_uapi_cache_invalidate_info all = {
+        .version = IOMMU_UAPI_VERSION_2,
+        .cache = IOMMU_UAPI_CACHE_IOTLB,
+        .granularity = IOMMU_UAPI_GRANU_DOMAIN,
+        .pasid_info.flags = IOMMU_UAPI_INV_PASID_GROUP,
+        .pasid_info.archid = vfio_nesting_group(hiod)->groupid,
+    };
+    int err = 0;
+
+    vfio_nesting_invalidate(hiod, &all, 1, &err);
+    return err != -EIO;
+}
+
 void vfio_nesting_hiod_class_init(HostIOMMUDeviceClass *hioc)
 {
     hioc->get_guest_caps = vfio_nesting_get_guest_caps;
@@ -343,6 +358,7 @@ void vfio_nesting_hiod_class_init(HostIOMMUDeviceClass *hioc)
     hioc->bind = vfio_nesting_bind;
     hioc->unbind = vfio_nesting_unbind;
     hioc->invalidate = vfio_nesting_invalidate;
+    hioc->answers = vfio_nesting_answers;
     hioc->page_response = vfio_nesting_page_response;
     hioc->poll_faults = vfio_nesting_poll_faults;
 }

@@ -899,6 +899,7 @@ static void test_timeout(void)
     vtd_post(v, 5 | WAIT_SW | (1ULL << 32), status, 0, 0);
     vtd_kick(v);
     g_assert_true(vtd_readl(v, VTD_REG_FSTS) & FSTS_ITE);
+    g_assert_cmphex(ITESID(v), ==, v->sid);
     g_assert_cmphex(vtd_get(v, status), ==, 0);
     blocked(v, REQ_PASID(1), IOVA);
 

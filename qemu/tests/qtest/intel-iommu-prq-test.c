@@ -478,7 +478,7 @@ static void test_capability_of_device(void)
     g_assert_true(respond(f, NESTED, 1, RESP_SUCCESS));
     g_assert_cmpuint(vtd_testdev_readl(f->v, DEV_PRRESP), ==, 1);
     /* Bad parameters */
-    g_assert_cmpuint(request(f, NESTED, BIT(21), IOVA, 1), ==, TESTDEV_BAD_PARAM);
+    g_assert_cmpuint(request(f, NESTED, BIT(22), IOVA, 1), ==, TESTDEV_BAD_PARAM);
     g_assert_cmpuint(request(f, NESTED, BIT(9), IOVA, 1), ==, TESTDEV_BAD_PARAM);
     g_assert_cmpuint(request(f, NESTED, 0, IOVA, 16385), ==, TESTDEV_BAD_PARAM);
     fixture_free(f);
@@ -787,13 +787,34 @@ static void test_ats_forgotten(void)
     fixture_free(f);
 }
 
+/* A device that never has enough */
+static void test_again(void)
+{
+    Fixture *f = fixture_new();
+    uint64_t q[4];
+    int i;
+
+    g_assert_cmpuint(request(f, NESTED, PRREQ_R | PRREQ_LAST | PRREQ_AGAIN | 5,
+                             IOVA, 2), ==, TESTDEV_DONE_OK);
+    for (i = 0; i < 10; i++) {
+        g_assert_true(take(f, q));
+        g_assert_true(respond(f, NESTED, 5, RESP_INVALID));
+    }
+    vtd_testdev_writel(f->v, DEV_PRREQ, 0);
+    for (i = 0; i < 2; i++) {
+        g_assert_true(take(f, q));
+        g_assert_true(respond(f, NESTED, 5, RESP_INVALID));
+    }
+    g_assert_false(take(f, q));
+    fixture_free(f);
+}
+
 /*
  * Time-outs of Device-TLB invalidations
  */
 
 #define TIMEOUT_OPTS            PRQ_OPTS ",x-dev-iotlb-timeout=on"
 #define STATUS(n)               (VTD_DATA + 0x8000ULL + (n) * 8)
-#define ITESID(v)               extract64(vtd_readq(v, VTD_REG_IQERCD), 32, 16)
 
 static Fixture *timeout_new(void)
 {
@@ -1105,6 +1126,7 @@ int main(int argc, char **argv)
     qtest_add_func("/vtd-prq/ats/permission", test_ats_permission);
     qtest_add_func("/vtd-prq/ats/kept", test_ats_kept);
     qtest_add_func("/vtd-prq/ats/forgotten", test_ats_forgotten);
+    qtest_add_func("/vtd-prq/again", test_again);
     qtest_add_func("/vtd-prq/timeout/answer", test_timeout);
     qtest_add_func("/vtd-prq/timeout/unnamed", test_timeout_unnamed);
     qtest_add_func("/vtd-prq/timeout/silent", test_timeout_silent);

@@ -27,6 +27,7 @@
 #define VTD_REG_IQA             0x90
 #define VTD_REG_ICS             0x9c
 #define VTD_REG_IQERCD          0xb0
+#define ITESID(v)               extract64(vtd_readq(v, VTD_REG_IQERCD), 32, 16)
 
 #define CAP_ND(cap)             (4 + 2 * extract64(cap, 0, 3))
 #define CAP_MAMV(cap)           extract64(cap, 48, 6)
@@ -268,6 +269,7 @@ static inline uint64_t vtd_level_size(int level)
 #define PRREQ_LAST              BIT(18)
 #define PRREQ_PRIVATE           BIT(19)
 #define PRREQ_UNLIMITED         BIT(20)
+#define PRREQ_AGAIN             BIT(21)
 
 #define CMD_ATS_READ            3
 #define CMD_ATS_WRITE           4

@@ -68,6 +68,7 @@ static_assert(sizeof(off_t) == 8, "build with -D_FILE_OFFSET_BITS=64");
 #define TESTDEV_PRREQ_LAST	(1u << 18)
 #define TESTDEV_PRREQ_PRIVATE	(1u << 19)
 #define TESTDEV_PRREQ_UNLIMITED	(1u << 20)
+#define TESTDEV_PRREQ_AGAIN	(1u << 21)
 
 #define TESTDEV_PASID(n)	((1u << 31) | (__u32)(n))
 #define TESTDEV_PRIV		0x40000000u
