@@ -481,7 +481,7 @@ few()
 isolation()
 {
 	"$lab/run" -- "$bindir/isolation" -T fail_nth || return 1
-	"$lab/run" --iommu x-itesid=off -- "$bindir/isolation" -f silent -T fail_nth
+	"$lab/run" --iommu x-itesid=off -- "$bindir/isolation" -T fail_nth -f silent
 }
 
 themes32()

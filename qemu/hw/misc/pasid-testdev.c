@@ -158,8 +158,6 @@ struct PasidTestDev {
     /* The command that waits for a page response, or 0; its code, or -1 */
     uint32_t waiting;
     int32_t answer;
-    /* Page requests to be sent because of PRREQ_AGAIN */
-    uint32_t again;
     /* Ring of page responses: group with PRI_GROUP_PASID, code, PASID */
     uint32_t log[PRI_LOG_SIZE][3];
     QEMUBH *bh;
@@ -612,12 +610,6 @@ static void pasid_testdev_bh(void *opaque)
     PasidTestDev *d = opaque;
     uint32_t cmd = d->waiting;
 
-    while (d->again && pasid_testdev_pri_enabled(d)) {
-        d->again--;
-        pasid_testdev_page_request(d, d->addr, d->prreq & PRREQ_GROUP,
-                                   d->prreq & PRREQ_READ,
-                                   d->prreq & PRREQ_WRITE, true);
-    }
     if (cmd && d->answer >= 0) {
         d->waiting = 0;
         pasid_testdev_run(d, cmd, d->answer);
@@ -635,8 +627,10 @@ static void pasid_testdev_page_response(PCIDevice *pdev,
     pasid_testdev_log_response(d, response->group, response->has_pasid,
                                response->pasid, response->code);
     if (d->prreq & PRREQ_AGAIN) {
-        d->again++;
-        qemu_bh_schedule(d->bh);
+        /* At once, so that the queue of the IOMMU is not empty in between */
+        pasid_testdev_page_request(d, d->addr, d->prreq & PRREQ_GROUP,
+                                   d->prreq & PRREQ_READ,
+                                   d->prreq & PRREQ_WRITE, true);
     }
     if (d->waiting && d->answer < 0 &&
         response->group == (d->prreq & PRREQ_GROUP) &&
@@ -890,7 +884,6 @@ static void pasid_testdev_pri_reset(PasidTestDev *d)
     d->sent = 0;
     d->outstanding = 0;
     d->waiting = 0;
-    d->again = 0;
     memset(d->log, 0, sizeof(d->log));
     if (d->pri) {
         qemu_bh_cancel(d->bh);
@@ -1000,7 +993,7 @@ static int pasid_testdev_pri_post_load(void *opaque, int version_id)
         return -EINVAL;
     }
     /* A page response may have arrived whose command has not resumed yet */
-    if (d->answer >= 0 || d->again) {
+    if (d->answer >= 0) {
         qemu_bh_schedule(d->bh);
     }
     return 0;
@@ -1022,7 +1015,6 @@ static const VMStateDescription vmstate_pasid_testdev_pri = {
         VMSTATE_UINT32(outstanding, PasidTestDev),
         VMSTATE_UINT32(waiting, PasidTestDev),
         VMSTATE_INT32(answer, PasidTestDev),
-        VMSTATE_UINT32(again, PasidTestDev),
         VMSTATE_UINT32_2DARRAY(log, PasidTestDev, PRI_LOG_SIZE, 3),
         VMSTATE_END_OF_LIST()
     }
