@@ -448,16 +448,30 @@ caps()
 	return $bad
 }
 
-# Two hosts that differ: what they have in common is a contract on either (R10).
+# Two hosts that differ: what they have in common is a contract on either (R10), and what
+# only the other has is missing, all of it and nothing else.
 hosts()
 {
+	local caps=$bindir/iommu-caps device=0000:00:03.0 dir=$logs/hosts contract
 	local -a one=(--iommu "x-pss=7,x-eafs=on")
 	local -a two=(--iommu "x-page-requests=off,device-iotlb=off,x-fs5lp=off")
-	local a b
-	a=$("$lab/run" "${one[@]}" -- "$bindir/hosts" | tr -d '\r') &&
-		b=$("$lab/run" "${two[@]}" -- "$bindir/hosts" | tr -d '\r') &&
-		"$lab/run" "${one[@]}" -- "$bindir/hosts" "$b" &&
-		"$lab/run" "${two[@]}" -- sh -c "$bindir/hosts $a && $bindir/vfio_nesting -t five_levels"
+	mkdir -p "$dir"
+	"$lab/run" "${one[@]}" -- "$lab/with-vfio" "$caps" --ask --json $device >"$dir/a" &&
+		"$lab/run" "${two[@]}" -- "$lab/with-vfio" "$caps" --ask --json $device >"$dir/b" || return 1
+	cd "$dir"
+	"$caps" --compare a b >common && "$caps" --compare a a >all || return 1
+	cat common
+	# They differ in widths and page requests, and QEMU is told what both have.
+	grep 'a has more: addr_width 57, features 0x20, bind_flags 0x2, vtd_flags 0x2, inv_dev_iotlb 0x7' common &&
+		grep 'b has more: guest_pasid_bits 10' common &&
+		grep 'QEMU: .*x-flts=on,pasid-bits=8$' common || return 1
+	cd "$top"
+	contract=$(sed -n 's/^contract: //p' "$dir/common")
+	"$lab/run" "${one[@]}" -- "$lab/with-vfio" "$caps" --need "$contract" $device &&
+		"$lab/run" "${two[@]}" -- sh -c "$lab/with-vfio $caps --need $contract $device && $bindir/vfio_nesting -t five_levels &&
+			! $caps --need $(sed -n 's/^contract: //p' "$dir/all") $device" >"$dir/lacks" || return 1
+	cat "$dir/lacks"
+	grep -qF "FAIL (missing: $(sed -n 's/^a has more: //p' "$dir/common"))" "$dir/lacks"
 }
 
 # With one more device, which has no PASIDs, and ATS without PRI.
