@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * iommu-caps - can this host run guests with a virtual IOMMU?
+ *
+ * See iommu-caps.8.
  */
 #include <ctype.h>
 #include <errno.h>
