@@ -425,9 +425,11 @@ TEST_F(page_request, response_bits)
 	struct nest *n = &self->r.n;
 	struct iommu_uapi_page_response resp, good;
 	struct iommu_uapi_page_request req;
+	__u8 *end = guard_page();
 	size_t size;
 	int bit;
 
+	ASSERT_TRUE(!!end);
 	ASSERT_EQ(0, request(n, self->tag, 9));
 	ASSERT_OK(read_one(self->fd, &req));
 	respond_to(&good, &req, IOMMU_UAPI_RESP_SUCCESS);
@@ -444,7 +446,10 @@ TEST_F(page_request, response_bits)
 	for (size = 1; size < sizeof(good); size++)
 		EXPECT_ERR(EINVAL, write_resp(self->fd, &good, size));
 	EXPECT_EQ(0, write_resp(self->fd, &good, 0));
-	EXPECT_ERR(EFAULT, write_resp(self->fd, guard_page(), sizeof(good)));
+	EXPECT_ERR(EFAULT, write_resp(self->fd, (void *)end, sizeof(good)));
+	/* What version 1 has can be read, and what version 2 added can't. */
+	memcpy(end - 20, &good, 20);
+	EXPECT_ERR(EFAULT, write_resp(self->fd, (void *)(end - 20), sizeof(good)));
 	EXPECT_EQ(0, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
 	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
 }

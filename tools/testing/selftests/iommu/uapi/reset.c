@@ -468,6 +468,40 @@ TEST_F_TIMEOUT(requests, limit_per_container, SLOW)
 	nest_close(&other);
 }
 
+/*
+ * Each page request has its own time, and a look at the first one must not be the last.
+ * Only how long something takes at least can be told.
+ */
+TEST_F_TIMEOUT(requests, limit_each, SLOW)
+{
+	struct vfio_iommu_type1_info_cap_faults counts;
+	struct nest *n = &self->n;
+
+	ASSERT_OK(fault_limit(n->container, 1000));
+	ASSERT_EQ(0, request_at(n, self->tag, 1, GUEST_VA));
+	usleep(500000);
+	ASSERT_EQ(0, request_at(n, self->tag, 2, GUEST_VA));
+	EXPECT_EQ(2, wait_answers(n, 2));
+	EXPECT_EQ(CODE_INVALID, answer(n, 1, TESTDEV_REG_PRCODE));
+	ASSERT_OK(fault_counts(n->container, &counts));
+	EXPECT_EQ(2, counts.timeouts);
+	EXPECT_EQ(0, counts.waiting);
+}
+
+/* Late when the device was reset: then there is nothing more to tell. */
+TEST_F_TIMEOUT(requests, reset_late, SLOW)
+{
+	struct iommu_uapi_page_request late;
+	struct nest *n = &self->n;
+
+	ASSERT_EQ(0, request_at(n, self->tag, 1, GUEST_VA));
+	ASSERT_OK(read_one(self->fd, &late));
+	ASSERT_OK(fault_limit(n->container, 50));
+	ASSERT_EQ(1, wait_answers(n, 1));
+	ASSERT_OK(reset(n, RESET_IOCTL));
+	EXPECT_ERR(ENOENT, respond(self->fd, &late, IOMMU_UAPI_RESP_SUCCESS));
+}
+
 /* The argument */
 TEST_F_TIMEOUT(requests, limit_bad, SLOW)
 {
@@ -670,6 +704,31 @@ TEST_F_TIMEOUT(dma_faults, told, SLOW)
 	EXPECT_EQ(EAGAIN, errno);
 	/* Nor can it be answered. */
 	expect_fault(_metadata, n, self->fd, PASID, GUEST_VA, 0);
+}
+
+/* What can't be handed over stays, or counts as lost */
+TEST_F_TIMEOUT(dma_faults, read_bad, SLOW)
+{
+	struct vfio_iommu_type1_info_cap_faults counts;
+	struct iommu_uapi_dma_fault fault;
+	struct nest *n = &self->n;
+	__u8 *end = guard_page();
+	__u64 got;
+
+	ASSERT_TRUE(!!end);
+	EXPECT_EQ(TESTDEV_FAULT, dma_read(n, PASID, GUEST_VA, &got));
+	ASSERT_OK(wait_readable(self->fd));
+	EXPECT_EQ(-1, read(self->fd, &fault, sizeof(fault) - 1));
+	EXPECT_EQ(EMSGSIZE, errno);
+	EXPECT_EQ(-1, read(self->fd, end - sizeof(fault) / 2, sizeof(fault)));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, read(self->fd, &fault, sizeof(fault)));
+	EXPECT_EQ(EAGAIN, errno);
+	ASSERT_OK(fault_counts(n->container, &counts));
+	EXPECT_EQ(1, counts.lost);
+	EXPECT_EQ(TESTDEV_FAULT, dma_read(n, PASID, GUEST_VA, &got));
+	ASSERT_OK(read_fault(self->fd, &fault));
+	EXPECT_EQ(1, fault.lost);
 }
 
 /* Not for whoever has not asked, nor for another container's */

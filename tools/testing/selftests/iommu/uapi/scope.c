@@ -322,11 +322,34 @@ TEST_F_TIMEOUT(scope, widths, SLOW)
 			      IOMMU_UAPI_INV_ADDR_ARCHID;
 	e->addr_info.archid = 20;
 	EXPECT_ERR(EINVAL, do_inv(n, &self->arg));
+	/* Nor after an entry that it does have */
+	inv_init(&self->arg, 2);
+	inv_addr(&e[0], n, kinds[1], GUEST_VA, 1);
+	inv_addr(&e[1], n, kinds[1], wide, 1);
+	e[0].addr_info.flags |= IOMMU_UAPI_INV_ADDR_GROUP;
+	e[0].addr_info.archid = n[0].group_id;
+	e[1].addr_info.flags |= IOMMU_UAPI_INV_ADDR_GROUP;
+	e[1].addr_info.archid = n[0].group_id;
+	EXPECT_ERR(EINVAL, do_inv(n, &self->arg));
+	EXPECT_EQ(1, self->arg.head.handled);
+	inv_init(&self->arg, 1);
 	EXPECT_OK(dma_read(&n[1], kinds[1], wide, &got));
 	/* Beside the wide one it is skipped. */
 	inv_addr(e, n, kinds[1], wide, 1);
 	EXPECT_OK(do_inv(n, &self->arg));
 	EXPECT_TRUE(dma_faults(&n[1], kinds[1], wide));
+	/* And so are more of them, up to one that neither has. */
+	ASSERT_OK(pgt_map(&b->pt, GUEST_VA, b->page, PGT_4K, PGT_RW));
+	ASSERT_OK(dma_read(&n[1], kinds[1], wide, &got));
+	pgt_unmap(&b->pt, GUEST_VA);
+	inv_init(&self->arg, 3);
+	inv_addr(&e[0], n, kinds[1], wide + PGT_4K, 1);
+	inv_addr(&e[1], n, kinds[1], wide, 1);
+	inv_addr(&e[2], n, kinds[1], 1ULL << 56, 1);
+	EXPECT_ERR(EINVAL, do_inv(n, &self->arg));
+	EXPECT_EQ(2, self->arg.head.handled);
+	EXPECT_TRUE(dma_faults(&n[1], kinds[1], wide));
+	inv_init(&self->arg, 1);
 	/* Nor does it get what it needs less often for that. */
 	ASSERT_OK(make_stale(self));
 	inv_addr(e, n, kinds[1], self->va, 1);
