@@ -446,10 +446,10 @@ TEST_F(page_request, response_bits)
 	for (size = 1; size < sizeof(good); size++)
 		EXPECT_ERR(EINVAL, write_resp(self->fd, &good, size));
 	EXPECT_EQ(0, write_resp(self->fd, &good, 0));
-	EXPECT_ERR(EFAULT, write_resp(self->fd, (void *)end, sizeof(good)));
+	EXPECT_ERR(EFAULT, write_resp(self->fd, end, sizeof(good)));
 	/* What version 1 has can be read, and what version 2 added can't. */
 	memcpy(end - 20, &good, 20);
-	EXPECT_ERR(EFAULT, write_resp(self->fd, (void *)(end - 20), sizeof(good)));
+	EXPECT_ERR(EFAULT, write_resp(self->fd, end - 20, sizeof(good)));
 	EXPECT_EQ(0, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
 	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
 }

@@ -1453,6 +1453,35 @@ TEST_F_TIMEOUT(inv, arrays, SLOW)
 	}
 }
 
+/*
+ * Ranges that can't be joined, and that take two descriptors of the hardware each: far
+ * more of them than the driver hands over at once.
+ */
+TEST_F_TIMEOUT(inv, scattered, SLOW)
+{
+	struct nest *n = &self->n;
+	unsigned int i, nr = 40;
+	__u64 va;
+
+	inv_init(&self->arg, nr);
+	for (i = 0; i < nr; i++) {
+		/* On both sides of a boundary of eight pages */
+		va = GUEST_VA + (8 * i + 7) * PGT_4K;
+		inv_addr(&self->arg.entry[i], n, self->pasid, va, 2);
+		pgt_map(&self->pt, va, self->page[0], PGT_4K, PGT_RW);
+		prime(n, &self->pt, self->pasid, va);
+		pgt_map(&self->pt, va + PGT_4K, self->page[0], PGT_4K, PGT_RW);
+		prime(n, &self->pt, self->pasid, va + PGT_4K);
+	}
+	EXPECT_OK(do_inv(n, &self->arg));
+	EXPECT_EQ(nr, self->arg.head.handled);
+	for (i = 0; i < nr; i++) {
+		va = GUEST_VA + (8 * i + 7) * PGT_4K;
+		EXPECT_TRUE(blocked(n, self->pasid, va));
+		EXPECT_TRUE(blocked(n, self->pasid, va + PGT_4K));
+	}
+}
+
 /* Entries for several PASIDs, in turn and in runs */
 TEST_F_TIMEOUT(inv, mixed_pasids, SLOW)
 {
