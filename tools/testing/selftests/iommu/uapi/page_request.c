@@ -1085,6 +1085,19 @@ TEST_F(page_request, two_devices)
 	EXPECT_EQ(20, write_resp(self->fd, &resp, 20));
 	EXPECT_EQ(1, wait_answers(n, 1));
 	EXPECT_EQ(1, testdev_get32(&other.td, TESTDEV_REG_PRRESP));
+
+	/* The end of one binding answers its own, and leaves the other's alone. */
+	ASSERT_EQ(0, request(n, self->tag, 6));
+	ASSERT_EQ(0, request(&other, self->tag, 7));
+	ASSERT_OK(read_one(self->fd, &req[0]));
+	ASSERT_OK(read_one(self->fd, &req[1]));
+	ASSERT_OK(unbind(&other, self->r.pasid));
+	EXPECT_EQ(2, wait_answers(&other, 2));
+	EXPECT_EQ(CODE_INVALID, answer(&other, 1, TESTDEV_REG_PRCODE));
+	EXPECT_EQ(1, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	EXPECT_ERR(ENOENT, respond(self->fd, &req[1], IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_OK(respond(self->fd, &req[0], IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_EQ(2, wait_answers(n, 2));
 }
 
 /* Before there is a file, and where there can be none */
