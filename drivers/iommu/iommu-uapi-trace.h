@@ -18,10 +18,10 @@ DECLARE_EVENT_CLASS(iommu_uapi_binding,
 	TP_ARGS(dev, pasid, format, flags, ret),
 	TP_STRUCT__entry(
 		__field(int, group)
-		__field(u32, pasid)
-		__field(u32, format)
-		__field(u32, flags)
-		__field(int, ret)
+		__field(unsigned int, pasid)
+		__field(unsigned int, format)
+		__field(unsigned int, flags)
+		__field(long, ret)
 	),
 	TP_fast_assign(
 		__entry->group = iommu_group_id(dev->iommu_group);
@@ -30,7 +30,7 @@ DECLARE_EVENT_CLASS(iommu_uapi_binding,
 		__entry->flags = flags;
 		__entry->ret = ret;
 	),
-	TP_printk("group=%d pasid=%u format=%u flags=%#x ret=%d",
+	TP_printk("group=%d pasid=%u format=%u flags=%#x ret=%ld",
 		  __entry->group, __entry->pasid, __entry->format,
 		  __entry->flags, __entry->ret)
 );
@@ -52,7 +52,7 @@ TRACE_EVENT(iommu_uapi_unbind,
 	TP_ARGS(dev, pasid),
 	TP_STRUCT__entry(
 		__field(int, group)
-		__field(u32, pasid)
+		__field(unsigned int, pasid)
 	),
 	TP_fast_assign(
 		__entry->group = iommu_group_id(dev->iommu_group);
@@ -67,10 +67,10 @@ TRACE_EVENT(iommu_uapi_invalidate,
 	TP_ARGS(binding, entries, handled, ret),
 	TP_STRUCT__entry(
 		__field(int, group)
-		__field(u32, pasid)
-		__field(u32, entries)
-		__field(u32, handled)
-		__field(int, ret)
+		__field(unsigned int, pasid)
+		__field(unsigned int, entries)
+		__field(unsigned int, handled)
+		__field(long, ret)
 	),
 	TP_fast_assign(
 		__entry->group = iommu_group_id(binding->dev->iommu_group);
@@ -79,7 +79,7 @@ TRACE_EVENT(iommu_uapi_invalidate,
 		__entry->handled = handled;
 		__entry->ret = ret;
 	),
-	TP_printk("group=%d pasid=%u entries=%u handled=%u ret=%d",
+	TP_printk("group=%d pasid=%u entries=%u handled=%u ret=%ld",
 		  __entry->group, __entry->pasid, __entry->entries,
 		  __entry->handled, __entry->ret)
 );
@@ -91,11 +91,11 @@ TRACE_EVENT(iommu_uapi_page_request,
 	TP_ARGS(binding, grpid, addr, requests, ret),
 	TP_STRUCT__entry(
 		__field(int, group)
-		__field(u32, pasid)
-		__field(u32, grpid)
-		__field(u32, requests)
-		__field(u64, addr)
-		__field(int, ret)
+		__field(unsigned int, pasid)
+		__field(unsigned int, grpid)
+		__field(unsigned int, requests)
+		__field(unsigned long long, addr)
+		__field(long, ret)
 	),
 	TP_fast_assign(
 		__entry->group = iommu_group_id(binding->dev->iommu_group);
@@ -105,7 +105,7 @@ TRACE_EVENT(iommu_uapi_page_request,
 		__entry->addr = addr;
 		__entry->ret = ret;
 	),
-	TP_printk("group=%d pasid=%u grpid=%u requests=%u addr=%#llx ret=%d",
+	TP_printk("group=%d pasid=%u grpid=%u requests=%u addr=%#llx ret=%ld",
 		  __entry->group, __entry->pasid, __entry->grpid,
 		  __entry->requests, __entry->addr, __entry->ret)
 );
@@ -117,10 +117,10 @@ TRACE_EVENT(iommu_uapi_page_response,
 	TP_ARGS(binding, grpid, code, ret),
 	TP_STRUCT__entry(
 		__field(int, group)
-		__field(u32, pasid)
-		__field(u32, grpid)
+		__field(unsigned int, pasid)
+		__field(unsigned int, grpid)
 		__field(int, code)
-		__field(int, ret)
+		__field(long, ret)
 	),
 	TP_fast_assign(
 		__entry->group = iommu_group_id(binding->dev->iommu_group);
@@ -129,7 +129,7 @@ TRACE_EVENT(iommu_uapi_page_response,
 		__entry->code = code;
 		__entry->ret = ret;
 	),
-	TP_printk("group=%d pasid=%u grpid=%u code=%d ret=%d", __entry->group,
+	TP_printk("group=%d pasid=%u grpid=%u code=%d ret=%ld", __entry->group,
 		  __entry->pasid, __entry->grpid, __entry->code, __entry->ret)
 );
 
@@ -139,11 +139,11 @@ TRACE_EVENT(iommu_uapi_caps_missing,
 		 const struct iommu_uapi_caps *missing),
 	TP_ARGS(needs, missing),
 	TP_STRUCT__entry(
-		__field(u64, needs)
-		__field(u64, features)
-		__field(u64, formats)
-		__field(u32, vtd_flags)
-		__field(u32, addr_width)
+		__field(unsigned long long, needs)
+		__field(unsigned long long, features)
+		__field(unsigned long long, formats)
+		__field(unsigned int, vtd_flags)
+		__field(unsigned int, addr_width)
 	),
 	TP_fast_assign(
 		__entry->needs = needs->features;
