@@ -158,35 +158,6 @@ static int inv_check(const struct iommu_uapi_cache_invalidate_info *info,
 }
 
 /**
- * iommu_uapi_inv_alike - are two invalidations the same but for the range?
- * @a: an entry
- * @b: another one
- *
- * For drivers, which need not check again what they have checked of the entry
- * before. A carrier does not look into entries.
- *
- * Context: any.
- *
- * Return: true if both are for ranges of addresses and differ in nothing but the
- * first address and the number of granules.
- */
-bool iommu_uapi_inv_alike(const struct iommu_uapi_cache_invalidate_info *a,
-			  const struct iommu_uapi_cache_invalidate_info *b)
-{
-	const struct iommu_uapi_inv_addr_info *x = &a->addr_info;
-	const struct iommu_uapi_inv_addr_info *y = &b->addr_info;
-
-	return a->granularity == IOMMU_UAPI_GRANU_ADDR &&
-	       b->granularity == IOMMU_UAPI_GRANU_ADDR &&
-	       a->version == b->version && a->cache == b->cache &&
-	       a->padding[0] == b->padding[0] &&
-	       a->padding[1] == b->padding[1] && x->flags == y->flags &&
-	       x->archid == y->archid && x->pasid == y->pasid &&
-	       x->granule_size == y->granule_size;
-}
-EXPORT_SYMBOL_GPL(iommu_uapi_inv_alike);
-
-/**
  * iommu_uapi_invalidate_check - are invalidations ones that the host can do?
  * @info: array of entries from iommu_uapi_copy_array_from_user()
  * @nr: number of entries, at least 1

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Guest-owned I/O page tables: private to the files of the core
+ * Guest-owned I/O page tables: what a carrier does not see
  *
  *   iommu-uapi.c		versions, sizes, copy, capabilities
  *   iommu-uapi-bind.c		PASIDs, bindings
@@ -59,6 +59,27 @@ static inline const struct iommu_uapi_ops *dev_uapi_ops(struct device *dev)
 static inline bool addr_canonical(u64 addr, u32 width)
 {
 	return sign_extend64(addr, width - 1) == (s64)addr;
+}
+
+/*
+ * Are two invalidations for ranges, and differ in nothing but the first address and the
+ * number of granules? Then what has been checked of one need not be checked of the
+ * other. Inline, since the core and a driver ask that of each entry of an array.
+ */
+static inline bool
+iommu_uapi_inv_alike(const struct iommu_uapi_cache_invalidate_info *a,
+		     const struct iommu_uapi_cache_invalidate_info *b)
+{
+	const struct iommu_uapi_inv_addr_info *x = &a->addr_info;
+	const struct iommu_uapi_inv_addr_info *y = &b->addr_info;
+
+	return a->granularity == IOMMU_UAPI_GRANU_ADDR &&
+	       b->granularity == IOMMU_UAPI_GRANU_ADDR &&
+	       a->version == b->version && a->cache == b->cache &&
+	       a->padding[0] == b->padding[0] &&
+	       a->padding[1] == b->padding[1] && x->flags == y->flags &&
+	       x->archid == y->archid && x->pasid == y->pasid &&
+	       x->granule_size == y->granule_size;
 }
 
 void iommu_uapi_faults_start(struct iommu_uapi_binding *binding,

@@ -147,8 +147,6 @@ void iommu_uapi_release(struct device *dev);
 int iommu_uapi_invalidate_check(const struct iommu_uapi_cache_invalidate_info *info,
 				u32 nr, const struct iommu_uapi_caps *caps,
 				struct iommu_uapi_inv_scope *scope);
-bool iommu_uapi_inv_alike(const struct iommu_uapi_cache_invalidate_info *a,
-			  const struct iommu_uapi_cache_invalidate_info *b);
 bool iommu_uapi_in_scope(const struct iommu_uapi_binding *binding,
 			 const struct iommu_uapi_inv_scope *scope);
 bool iommu_uapi_invalidate_fits(const struct iommu_uapi_binding *binding,

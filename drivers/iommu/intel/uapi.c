@@ -16,6 +16,7 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
+#include "../iommu-uapi.h"
 #include "iommu.h"
 #include "pasid.h"
 
