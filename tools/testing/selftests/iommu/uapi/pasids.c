@@ -469,6 +469,51 @@ TEST_F_TIMEOUT(pasids, host_contract_kept, SLOW)
 	nest_close(&other);
 }
 
+/* A PASID that is not set aside is exchanged for one that is */
+TEST_F_TIMEOUT(pasids, host_contract_exchanged, SLOW)
+{
+	struct nest *n = &self->n, other;
+	struct iommu_uapi_caps needs = needs_host_pasid(&n->caps);
+	__u32 pasid, nr = 0, free = 0;
+	int rc;
+
+	rc = nest_open(&other, 1, 1, VFIO_TYPE1_NESTING_IOMMU);
+	if (rc == -ENODEV)
+		SKIP(return, "needs two devices");
+	ASSERT_OK(rc);
+	needs.pasid_bits = 4;
+	ASSERT_OK(commit(n, &needs, 2));
+	for (pasid = 1; pasid < 16; pasid++) {
+		if (!pasid_alloc(other.container, pasid, pasid, &free))
+			nr++;
+	}
+	ASSERT_EQ(13, nr);
+
+	/* While another container has it, the contract keeps what it has. */
+	EXPECT_ERR(ENOSPC, pasid_alloc(n->container, free, free, &pasid));
+	EXPECT_EQ(0, nest_used(n->container));
+	EXPECT_OK(pasid_free(other.container, free, free));
+	ASSERT_OK(pasid_alloc(n->container, free, free, &pasid));
+	EXPECT_EQ(free, pasid);
+	EXPECT_EQ(1, nest_used(n->container));
+	EXPECT_OK(bind_table(n, free, self->pt.root));
+	EXPECT_OK(dma_works(n, free, GUEST_VA, self->page));
+	EXPECT_OK(unbind(n, free));
+
+	/* The other container gets one instead, the contract one more. */
+	EXPECT_EQ(1, alloc_all(other.container));
+	EXPECT_OK(pasid_alloc(n->container, 1, 15, &pasid));
+	EXPECT_NE(free, pasid);
+	EXPECT_ERR(EDQUOT, pasid_alloc(n->container, 1, 15, &pasid));
+	/* It is set aside like the others now, until the contract ends. */
+	EXPECT_OK(pasid_free(n->container, free, free));
+	EXPECT_ERR(ENOSPC, pasid_alloc(other.container, free, free, &pasid));
+	EXPECT_OK(pasid_alloc(n->container, free, free, &pasid));
+	ASSERT_OK(group_leave(n));
+	EXPECT_EQ(2, alloc_all(other.container));
+	nest_close(&other);
+}
+
 /* What is picked by one guest can be handed out to another container */
 TEST_F_TIMEOUT(pasids, picked_and_handed_out, SLOW)
 {
