@@ -18,6 +18,7 @@
 #include <linux/iommu.h>
 #include <linux/vfio.h>
 
+#include "info.h"
 #include "pgtable.h"
 #include "testdev.h"
 
@@ -212,33 +213,23 @@ static int map_guest_memory(struct vmm *vmm)
 /* Finds the capability; false if the container's IOMMUs can't nest. */
 static bool read_caps(struct vmm *vmm)
 {
-	static __u64 room[512];
-	struct vfio_iommu_type1_info *info = (void *)room;
 	struct vfio_iommu_type1_info_cap_nesting *nesting;
-	struct vfio_info_cap_header *header;
+	union info info;
 	size_t size;
-	__u32 next;
 
-	memset(room, 0, sizeof(room));
-	info->argsz = sizeof(room);
-	if (ioctl(vmm->container, VFIO_IOMMU_GET_INFO, info) ||
-	    !(info->flags & VFIO_IOMMU_INFO_CAPS))
+	if (info_read(vmm->container, &info))
 		return false;
-	for (next = info->cap_offset; next; next = header->next) {
-		header = (void *)info + next;
-		if (header->id != VFIO_IOMMU_TYPE1_INFO_CAP_NESTING)
-			continue;
-		nesting = (void *)header;
-		size = nesting->caps_size;
-		if (size > sizeof(vmm->caps))
-			size = sizeof(vmm->caps);
-		memset(&vmm->caps, 0, sizeof(vmm->caps));
-		memcpy(&vmm->caps, nesting->caps, size);
-		vmm->quota = nesting->pasid_quota;
-		vmm->used = nesting->pasids_used;
-		return true;
-	}
-	return false;
+	nesting = info_cap(&info, VFIO_IOMMU_TYPE1_INFO_CAP_NESTING, NULL);
+	if (!nesting)
+		return false;
+	size = nesting->caps_size;
+	if (size > sizeof(vmm->caps))
+		size = sizeof(vmm->caps);
+	memset(&vmm->caps, 0, sizeof(vmm->caps));
+	memcpy(&vmm->caps, nesting->caps, size);
+	vmm->quota = nesting->pasid_quota;
+	vmm->used = nesting->pasids_used;
+	return true;
 }
 
 /* One bit, its name; then the next ones. Ends with a NULL. */

@@ -211,26 +211,19 @@ static inline int respond(int fd, const struct iommu_uapi_page_request *req,
 static inline int fault_counts(int container,
 			       struct vfio_iommu_type1_info_cap_faults *counts)
 {
-	struct vfio_iommu_type1_info *info;
-	struct vfio_info_cap_header *header;
-	__u64 room[512] = {};
-	__u32 next;
+	struct vfio_iommu_type1_info_cap_faults *faults;
+	union info info;
 
-	info = (void *)room;
-	info->argsz = sizeof(room);
-	if (xioctl(container, VFIO_IOMMU_GET_INFO, info))
+	if (info_read(container, &info))
 		return -EIO;
-	for (next = info->cap_offset; next; next = header->next) {
-		header = (void *)info + next;
-		if (header->id != VFIO_IOMMU_TYPE1_INFO_CAP_FAULTS)
-			continue;
-		memcpy(counts, header, sizeof(*counts));
-		return header->version == 1 ? 0 : -EPROTO;
-	}
-	return -ENOENT;
+	faults = info_cap(&info, VFIO_IOMMU_TYPE1_INFO_CAP_FAULTS, NULL);
+	if (!faults)
+		return -ENOENT;
+	*counts = *faults;
+	return faults->header.version == 1 ? 0 : -EPROTO;
 }
 
-/* Wait until that many page request groups have arrived and wait. */
+/* Wait until that many page request groups wait; how many do, or -errno. */
 static inline int wait_waiting(int container, __u32 nr)
 {
 	struct vfio_iommu_type1_info_cap_faults counts;
@@ -238,7 +231,7 @@ static inline int wait_waiting(int container, __u32 nr)
 
 	while (!(rc = fault_counts(container, &counts)) && counts.waiting < nr)
 		usleep(1000);
-	return rc;
+	return rc ? rc : (int)counts.waiting;
 }
 
 /* A file that reads do not wait on, whose page requests have no time limit */

@@ -24,9 +24,6 @@
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	SLOW
 
-/* Steps of a millisecond in which something happens that has to happen. */
-#define PATIENCE		(SLOW * 1000)
-
 static inline int nest_extension(void)
 {
 	int fd, rc;

@@ -2,27 +2,19 @@
 /*
  * Page requests of a device, on their way to user space, and the answers.
  */
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 
+#include "device.h"
 #include "harness.h"
-
-/* Codes as they arrive at the device */
-#define CODE_SUCCESS	0x0
-#define CODE_INVALID	0x1
-#define CODE_FAILURE	0xf
 
 /* What the kernel allows a device to have outstanding */
 #define OUTSTANDING	32
 
 /* What the kernel keeps of groups whose last request has not come */
 #define PARTIAL		512
-
-/* A group of its own */
-#define ONE_REQUEST	(TESTDEV_PRREQ_READ | TESTDEV_PRREQ_LAST)
 
 struct requester {
 	struct nest n;
@@ -46,77 +38,10 @@ static int requester_init(struct requester *r, __u64 base)
 	return rc;
 }
 
-/* Have the device do something that may take until it is answered. */
-static __u32 start(struct nest *n, __u32 cmd, __u32 pasid, __u32 prreq,
-		   __u32 num, __u64 va)
-{
-	testdev_put(&n->td, TESTDEV_REG_PRREQ, &prreq, sizeof(prreq));
-	testdev_put(&n->td, TESTDEV_REG_PRNUM, &num, sizeof(num));
-	return testdev_command(&n->td, cmd, pasid, va, 8);
-}
-
 static __u32 request(struct nest *n, __u32 pasid, __u32 grpid)
 {
 	return start(n, TESTDEV_CMD_REQUEST, pasid, ONE_REQUEST | grpid, 1,
 		     GUEST_VA);
-}
-
-static __u32 wait_result(struct nest *n)
-{
-	__u32 result;
-	int i;
-
-	for (i = 0; i < PATIENCE; i++) {
-		result = testdev_get32(&n->td, TESTDEV_REG_RESULT);
-		if (result != TESTDEV_PENDING)
-			break;
-		usleep(1000);
-	}
-	return result;
-}
-
-/* Wait until the device has had that many answers. */
-static __u32 wait_answers(struct nest *n, __u32 nr)
-{
-	__u32 have;
-	int i;
-
-	for (i = 0; i < PATIENCE; i++) {
-		have = testdev_get32(&n->td, TESTDEV_REG_PRRESP);
-		if (have >= nr)
-			break;
-		usleep(1000);
-	}
-	return have;
-}
-
-static __u32 answer(struct nest *n, __u32 nth, off_t reg)
-{
-	testdev_put(&n->td, TESTDEV_REG_PRSEL, &nth, sizeof(nth));
-	return testdev_get32(&n->td, reg);
-}
-
-static int read_now(int fd, struct iommu_uapi_page_request *req)
-{
-	ssize_t rc = read(fd, req, sizeof(*req));
-
-	return rc < 0 ? -errno : rc == sizeof(*req) ? 0 : -ENODATA;
-}
-
-/* What was sent takes a moment to arrive. */
-static int wait_readable(int fd)
-{
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-
-	return poll(&poll_fd, 1, PATIENCE) == 1 && poll_fd.revents & POLLIN ?
-		       0 : -ETIMEDOUT;
-}
-
-static int read_one(int fd, struct iommu_uapi_page_request *req)
-{
-	int rc = wait_readable(fd);
-
-	return rc ? rc : read_now(fd, req);
 }
 
 static void respond_to(struct iommu_uapi_page_response *resp,
@@ -139,57 +64,6 @@ static int write_resp(int fd, const void *resp, size_t size)
 	ssize_t rc = write(fd, resp, size);
 
 	return rc < 0 ? -errno : rc;
-}
-
-static int respond(int fd, const struct iommu_uapi_page_request *req, __u32 code)
-{
-	struct iommu_uapi_page_response resp;
-	int rc;
-
-	respond_to(&resp, req, code);
-	rc = write_resp(fd, &resp, sizeof(resp));
-	return rc == sizeof(resp) ? 0 : rc < 0 ? rc : -EPROTO;
-}
-
-static int counts(int container, __u32 *waiting, __u32 *overflows,
-		  __u32 *timeouts)
-{
-	struct vfio_iommu_type1_info_cap_faults *faults;
-	struct vfio_iommu_type1_info *info;
-	struct vfio_info_cap_header *header;
-	__u64 room[512] = {};
-	__u32 next;
-
-	info = (void *)room;
-	info->argsz = sizeof(room);
-	if (xioctl(container, VFIO_IOMMU_GET_INFO, info))
-		return -EIO;
-	for (next = info->cap_offset; next; next = header->next) {
-		header = (void *)info + next;
-		if (header->id != VFIO_IOMMU_TYPE1_INFO_CAP_FAULTS)
-			continue;
-		faults = (void *)header;
-		*waiting = faults->waiting;
-		*overflows = faults->overflows;
-		*timeouts = faults->timeouts;
-		return header->version != 1 ? -EPROTO : 0;
-	}
-	return -ENOENT;
-}
-
-/* Wait until that many groups have arrived and none of them is answered. */
-static __u32 wait_waiting(int container, __u32 nr)
-{
-	__u32 waiting = 0, overflows, timeouts;
-	int i;
-
-	for (i = 0; i < PATIENCE; i++) {
-		if (counts(container, &waiting, &overflows, &timeouts) ||
-		    waiting >= nr)
-			break;
-		usleep(1000);
-	}
-	return waiting;
 }
 
 FIXTURE(page_request)
@@ -248,7 +122,7 @@ TEST_F(page_request, served)
 {
 	struct nest *n = &self->r.n;
 	struct pollfd poll_fd = { .fd = self->fd, .events = POLLIN };
-	__u32 waiting, overflows, timeouts;
+	struct vfio_iommu_type1_info_cap_faults counts;
 	__u64 val = 0x1122334455667788;
 	struct iommu_uapi_page_request req;
 
@@ -257,10 +131,10 @@ TEST_F(page_request, served)
 	ASSERT_EQ(TESTDEV_PENDING,
 		  start(n, TESTDEV_CMD_ATS_READ, self->tag, 77, 0,
 			GUEST_VA + 0x123));
-	ASSERT_EQ(1, poll(&poll_fd, 1, PATIENCE));
-	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
-	EXPECT_EQ(1, waiting);
-	EXPECT_EQ(0, overflows + timeouts);
+	ASSERT_EQ(1, poll(&poll_fd, 1, -1));
+	ASSERT_OK(fault_counts(n->container, &counts));
+	EXPECT_EQ(1, counts.waiting);
+	EXPECT_EQ(0, counts.overflows + counts.timeouts);
 	ASSERT_OK(read_one(self->fd, &req));
 	EXPECT_EQ(IOMMU_UAPI_VERSION, req.version);
 	EXPECT_EQ(IOMMU_UAPI_REQ_LAST |
@@ -283,8 +157,8 @@ TEST_F(page_request, served)
 	EXPECT_EQ(0x1122334455667788, val);
 	/* Answered once */
 	EXPECT_ERR(ENOENT, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
-	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
-	EXPECT_EQ(0, waiting + overflows + timeouts);
+	ASSERT_OK(fault_counts(n->container, &counts));
+	EXPECT_EQ(0, counts.waiting + counts.overflows + counts.timeouts);
 }
 
 /* The program refuses, and the device is told which way */
@@ -347,7 +221,7 @@ TEST_F(page_request, group)
 	EXPECT_OK(respond(self->fd, &req[0], IOMMU_UAPI_RESP_SUCCESS));
 	EXPECT_EQ(1, wait_answers(n, 1));
 	EXPECT_ERR(ENOENT, respond(self->fd, &req[6], IOMMU_UAPI_RESP_SUCCESS));
-	EXPECT_EQ(1, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	EXPECT_EQ(1, nr_answers(n));
 }
 
 /* Many groups in one read, many answers in one write, of both versions */
@@ -414,7 +288,7 @@ TEST_F(page_request, whose)
 		WRONG(EINVAL, resp.pasid++);
 	WRONG(EINVAL, resp.flags &= ~IOMMU_UAPI_RESP_COOKIE_VAL);
 	WRONG(EINVAL, resp.version = 0);
-	EXPECT_EQ(0, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	EXPECT_EQ(0, nr_answers(n));
 	EXPECT_EQ(sizeof(good), write_resp(self->fd, &good, sizeof(good)));
 	EXPECT_EQ(1, wait_answers(n, 1));
 }
@@ -450,7 +324,7 @@ TEST_F(page_request, response_bits)
 	/* What version 1 has can be read, and what version 2 added can't. */
 	memcpy(end - 20, &good, 20);
 	EXPECT_ERR(EFAULT, write_resp(self->fd, end - 20, sizeof(good)));
-	EXPECT_EQ(0, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	EXPECT_EQ(0, nr_answers(n));
 	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
 }
 
@@ -538,7 +412,7 @@ TEST_F(page_request, not_asked)
 TEST_F(page_request, unbind)
 {
 	struct nest *n = &self->r.n;
-	__u32 waiting, overflows, timeouts;
+	struct vfio_iommu_type1_info_cap_faults counts;
 	struct iommu_uapi_page_request req;
 
 	ASSERT_EQ(0, request(n, self->tag, 1));
@@ -553,8 +427,8 @@ TEST_F(page_request, unbind)
 	EXPECT_EQ(CODE_INVALID, answer(n, 1, TESTDEV_REG_PRCODE));
 	EXPECT_ERR(ENOENT, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
 	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
-	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
-	EXPECT_EQ(0, waiting + overflows + timeouts);
+	ASSERT_OK(fault_counts(n->container, &counts));
+	EXPECT_EQ(0, counts.waiting + counts.overflows + counts.timeouts);
 	/* And it can be bound again, with nothing of the time before. */
 	ASSERT_OK(bind_requests(n, self->r.pasid, self->r.pt.root));
 	ASSERT_EQ(0, request(n, self->tag, 3));
@@ -571,7 +445,7 @@ TEST_F(page_request, close)
 
 	ASSERT_EQ(0, request(n, self->tag, 1));
 	ASSERT_EQ(1, wait_waiting(n->container, 1));
-	EXPECT_EQ(0, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	EXPECT_EQ(0, nr_answers(n));
 	close(self->fd);
 	EXPECT_EQ(1, wait_answers(n, 1));
 	ASSERT_EQ(0, request(n, self->tag, 2));
@@ -609,7 +483,8 @@ TEST_F(page_request, container_goes)
 TEST_F_TIMEOUT(page_request, flood, SLOW)
 {
 	struct nest *n = &self->r.n;
-	__u32 waiting, overflows, timeouts, total = 0, given = 0, i;
+	struct vfio_iommu_type1_info_cap_faults counts;
+	__u32 total = 0, given = 0, overflows, i;
 	struct iommu_uapi_page_request req[IOMMU_UAPI_MAX_GROUPS];
 	ssize_t len;
 
@@ -620,17 +495,14 @@ TEST_F_TIMEOUT(page_request, flood, SLOW)
 				   512, GUEST_VA));
 		total += 512;
 	}
-	for (i = 0; i < PATIENCE; i++) {
-		ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
-		if (waiting + testdev_get32(&n->td, TESTDEV_REG_PRRESP) == total)
-			break;
+	do {
 		usleep(1000);
-	}
-	EXPECT_EQ(IOMMU_UAPI_MAX_GROUPS, waiting);
-	EXPECT_EQ(total, waiting + testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+		ASSERT_OK(fault_counts(n->container, &counts));
+	} while (counts.waiting + nr_answers(n) != total);
+	EXPECT_EQ(IOMMU_UAPI_MAX_GROUPS, counts.waiting);
 	/* Some were answered by the hardware, whose queue is full as well. */
-	EXPECT_LE(overflows, total - waiting);
-	EXPECT_EQ(0, timeouts);
+	EXPECT_LE(counts.overflows, total - counts.waiting);
+	EXPECT_EQ(0, counts.timeouts);
 	while ((len = read(self->fd, req, sizeof(req))) > 0) {
 		for (i = 0; i < len / sizeof(req[0]); i++, given++)
 			EXPECT_OK(respond(self->fd, &req[i],
@@ -639,13 +511,14 @@ TEST_F_TIMEOUT(page_request, flood, SLOW)
 	EXPECT_EQ(IOMMU_UAPI_MAX_GROUPS, given);
 	EXPECT_EQ(total, wait_answers(n, total));
 	/* A group that is too large counts as well. */
-	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
+	ASSERT_OK(fault_counts(n->container, &counts));
+	overflows = counts.overflows;
 	ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag, TESTDEV_PRREQ_READ | 7,
 			   IOMMU_UAPI_MAX_GROUP_REQUESTS, GUEST_VA));
 	ASSERT_EQ(0, request(n, self->tag, 7));
 	EXPECT_EQ(total + 1, wait_answers(n, total + 1));
-	ASSERT_OK(counts(n->container, &waiting, &i, &timeouts));
-	EXPECT_EQ(overflows + 1, i);
+	ASSERT_OK(fault_counts(n->container, &counts));
+	EXPECT_EQ(overflows + 1, counts.overflows);
 	/* And it goes on. */
 	ASSERT_EQ(0, request(n, self->tag, 8));
 	ASSERT_OK(read_one(self->fd, req));
@@ -672,7 +545,7 @@ static int group_of_two(struct nest *n, int fd, __u32 tag)
 TEST_F(page_request, partial)
 {
 	struct nest *n = &self->r.n;
-	__u32 waiting, overflows, timeouts;
+	struct vfio_iommu_type1_info_cap_faults counts;
 
 	ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag,
 			   TESTDEV_PRREQ_READ | 5, PARTIAL - 1, GUEST_VA));
@@ -684,8 +557,8 @@ TEST_F(page_request, partial)
 	ASSERT_EQ(0, request(n, self->tag, 5));
 	EXPECT_EQ(3, wait_answers(n, 3));
 	EXPECT_EQ(CODE_INVALID, answer(n, 2, TESTDEV_REG_PRCODE));
-	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
-	EXPECT_EQ(1, overflows);
+	ASSERT_OK(fault_counts(n->container, &counts));
+	EXPECT_EQ(1, counts.overflows);
 	EXPECT_EQ(2, group_of_two(n, self->fd, self->tag));
 }
 
@@ -745,7 +618,7 @@ TEST_F_TIMEOUT(page_request, readers, SLOW)
 TEST_F(page_request, timeout)
 {
 	struct nest *n = &self->r.n;
-	__u32 waiting, overflows, timeouts;
+	struct vfio_iommu_type1_info_cap_faults counts;
 	struct iommu_uapi_page_request req, other;
 
 	ASSERT_OK(fault_limit(n->container, 0));
@@ -763,10 +636,10 @@ TEST_F(page_request, timeout)
 	EXPECT_ERR(ENOENT, respond(self->fd, &other, IOMMU_UAPI_RESP_SUCCESS));
 	EXPECT_ERR(ETIME, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
 	EXPECT_ERR(ENOENT, respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
-	EXPECT_EQ(2, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
-	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
-	EXPECT_EQ(0, waiting + overflows);
-	EXPECT_EQ(2, timeouts);
+	EXPECT_EQ(2, nr_answers(n));
+	ASSERT_OK(fault_counts(n->container, &counts));
+	EXPECT_EQ(0, counts.waiting + counts.overflows);
+	EXPECT_EQ(2, counts.timeouts);
 	/* Never given out */
 	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
 
@@ -963,7 +836,8 @@ TEST_F_TIMEOUT(page_request, storm, SLOW)
 {
 	struct nest *n = &self->r.n;
 	struct reader reader = { .fd = self->fd };
-	__u32 total = 0, waiting, overflows, timeouts;
+	struct vfio_iommu_type1_info_cap_faults counts;
+	__u32 total = 0;
 	pthread_t thread;
 	int i;
 
@@ -978,8 +852,8 @@ TEST_F_TIMEOUT(page_request, storm, SLOW)
 		ASSERT_OK(bind_requests(n, self->r.pasid, self->r.pt.root));
 	}
 	EXPECT_EQ(total, wait_answers(n, total));
-	ASSERT_OK(counts(n->container, &waiting, &overflows, &timeouts));
-	EXPECT_EQ(0, waiting);
+	ASSERT_OK(fault_counts(n->container, &counts));
+	EXPECT_EQ(0, counts.waiting);
 	close(n->td.fd);
 	ASSERT_OK(xioctl(n->group, VFIO_GROUP_UNSET_CONTAINER, NULL));
 	ASSERT_OK(pthread_join(thread, NULL));
@@ -1081,10 +955,10 @@ TEST_F(page_request, two_devices)
 	EXPECT_ERR(ENOTUNIQ, write_resp(self->fd, &resp, 20));
 	EXPECT_OK(respond(self->fd, &req[1], IOMMU_UAPI_RESP_SUCCESS));
 	EXPECT_EQ(1, wait_answers(&other, 1));
-	EXPECT_EQ(0, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	EXPECT_EQ(0, nr_answers(n));
 	EXPECT_EQ(20, write_resp(self->fd, &resp, 20));
 	EXPECT_EQ(1, wait_answers(n, 1));
-	EXPECT_EQ(1, testdev_get32(&other.td, TESTDEV_REG_PRRESP));
+	EXPECT_EQ(1, nr_answers(&other));
 
 	/* The end of one binding answers its own, and leaves the other's alone. */
 	ASSERT_EQ(0, request(n, self->tag, 6));
@@ -1094,7 +968,7 @@ TEST_F(page_request, two_devices)
 	ASSERT_OK(unbind(&other, self->r.pasid));
 	EXPECT_EQ(2, wait_answers(&other, 2));
 	EXPECT_EQ(CODE_INVALID, answer(&other, 1, TESTDEV_REG_PRCODE));
-	EXPECT_EQ(1, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	EXPECT_EQ(1, nr_answers(n));
 	EXPECT_ERR(ENOENT, respond(self->fd, &req[1], IOMMU_UAPI_RESP_SUCCESS));
 	EXPECT_OK(respond(self->fd, &req[0], IOMMU_UAPI_RESP_SUCCESS));
 	EXPECT_EQ(2, wait_answers(n, 2));
@@ -1103,6 +977,7 @@ TEST_F(page_request, two_devices)
 /* Before there is a file, and where there can be none */
 TEST(page_request_none)
 {
+	struct vfio_iommu_type1_info_cap_faults counts;
 	struct nest n;
 
 	if (!need_extension(_metadata) ||
@@ -1120,8 +995,7 @@ TEST(page_request_none)
 	EXPECT_ERR(EINVAL, bind_requests(&n, 0, GUEST_BASE));
 	EXPECT_ERR(EINVAL, fault_fd(n.container, 0));
 	EXPECT_ERR(EOPNOTSUPP, fault_fd(n.container, IOMMU_UAPI_VERSION + 1));
-	EXPECT_ERR(ENOENT, counts(n.container, &(__u32){ 0 }, &(__u32){ 0 },
-				  &(__u32){ 0 }));
+	EXPECT_ERR(ENOENT, fault_counts(n.container, &counts));
 }
 
 /* R32: whichever allocation of a call fails, all is as it was */
@@ -1266,7 +1140,7 @@ TEST_F_TIMEOUT(page_request, fail_nth_thread, SLOW)
 {
 	struct nest *n = &self->r.n;
 	struct iommu_uapi_page_request req[2];
-	__u32 waiting, overflows, timeouts;
+	struct vfio_iommu_type1_info_cap_faults counts;
 	int nth, nth_fd, failed = 0;
 	char who[32];
 
@@ -1279,10 +1153,9 @@ TEST_F_TIMEOUT(page_request, fail_nth_thread, SLOW)
 		ASSERT_EQ(0, start(n, TESTDEV_CMD_REQUEST, self->tag,
 				   TESTDEV_PRREQ_READ | 3, 1, GUEST_VA));
 		ASSERT_EQ(0, request(n, self->tag, 3));
-		while (testdev_get32(&n->td, TESTDEV_REG_PRRESP) < nth) {
-			ASSERT_OK(counts(n->container, &waiting, &overflows,
-					 &timeouts));
-			if (!waiting)
+		while (nr_answers(n) < nth) {
+			ASSERT_OK(fault_counts(n->container, &counts));
+			if (!counts.waiting)
 				continue;
 			/* Whole, or without the part that found no room */
 			ASSERT_LE((int)sizeof(req[0]),
@@ -1298,7 +1171,7 @@ TEST_F_TIMEOUT(page_request, fail_nth_thread, SLOW)
 	TH_LOG("%d steps, %d failed", nth - 1, failed);
 	/* A step may hit an allocation that the group can do without. */
 	EXPECT_LT(0, failed);
-	EXPECT_EQ(nth, testdev_get32(&n->td, TESTDEV_REG_PRRESP));
+	EXPECT_EQ(nth, nr_answers(n));
 	EXPECT_ERR(EAGAIN, read_now(self->fd, req));
 	close(nth_fd);
 }

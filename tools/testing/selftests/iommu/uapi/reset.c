@@ -125,7 +125,7 @@ TEST_F_TIMEOUT(requests, reset, SLOW)
 		ASSERT_EQ(0, request_at(n, self->tag, 5, GUEST_VA));
 		ASSERT_OK(read_one(self->fd, &old));
 		ASSERT_EQ(0, request_at(n, self->tag, 6, GUEST_VA));
-		ASSERT_OK(wait_waiting(n->container, 2));
+		ASSERT_EQ(2, wait_waiting(n->container, 2));
 		ASSERT_OK(reset(n, how));
 		ASSERT_OK(fault_counts(n->container, &counts));
 		EXPECT_EQ(0, counts.waiting);
@@ -583,7 +583,7 @@ TEST_F_TIMEOUT(requests, reopen, SLOW)
 		ASSERT_EQ(0, request_at(n, self->tag, 1, GUEST_VA));
 		ASSERT_OK(read_one(self->fd, &old));
 		ASSERT_EQ(0, request_at(n, self->tag, 2, GUEST_VA));
-		ASSERT_OK(wait_waiting(n->container, 2));
+		ASSERT_EQ(2, wait_waiting(n->container, 2));
 		close(self->fd);
 		answers += 2;
 		EXPECT_EQ(answers, wait_answers(n, answers));

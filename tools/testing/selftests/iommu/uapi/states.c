@@ -935,7 +935,7 @@ TEST_F_TIMEOUT(waits, replace, SLOW)
 		mem_set(gmem_ptr(&n->mem, self->page), 0x1000 + early);
 		ASSERT_EQ(TESTDEV_PENDING, start(n, TESTDEV_CMD_ATS_READ,
 						 self->tag, 7, 0, va));
-		ASSERT_OK(wait_waiting(n->container, 1));
+		ASSERT_EQ(1, wait_waiting(n->container, 1));
 		if (early)
 			ASSERT_OK(read_now(self->fd, &req));
 		ASSERT_OK(replace_waiting(self, variant->pasid,

@@ -9,6 +9,7 @@
 #include <linux/iommu.h>
 #include <linux/vfio.h>
 
+#include "info.h"
 #include "pgtable.h"
 #include "testdev.h"
 
@@ -69,70 +70,49 @@ static inline int nest_info(int container, struct iommu_uapi_caps *caps,
 			    __u32 *quota, __u32 *used)
 {
 	struct vfio_iommu_type1_info_cap_nesting *nesting;
-	struct vfio_iommu_type1_info *info;
-	struct vfio_info_cap_header *header;
-	__u64 room[512] = {};
-	__u32 next;
-	int rc;
+	union info info;
+	int rc = info_read(container, &info);
 
-	info = (void *)room;
-	info->argsz = sizeof(room);
-	rc = xioctl(container, VFIO_IOMMU_GET_INFO, info);
 	if (rc)
 		return rc;
-	if (!(info->flags & VFIO_IOMMU_INFO_CAPS))
+	nesting = info_cap(&info, VFIO_IOMMU_TYPE1_INFO_CAP_NESTING, NULL);
+	if (!nesting)
 		return -ENOENT;
-
-	for (next = info->cap_offset; next; next = header->next) {
-		header = (void *)info + next;
-		if (header->id != VFIO_IOMMU_TYPE1_INFO_CAP_NESTING)
-			continue;
-		nesting = (void *)header;
-		if (header->version != 1 || nesting->reserved || next % 8)
+	if (nesting->header.version != 1 || nesting->reserved ||
+	    (uintptr_t)nesting % 8)
+		return -EPROTO;
+	/* Older and newer kernels have less and more to say. */
+	if (caps) {
+		memset(caps, 0, sizeof(*caps));
+		memcpy(caps, nesting->caps,
+		       nesting->caps_size < sizeof(*caps) ?
+			       nesting->caps_size : sizeof(*caps));
+		/* What says a version that is known has its size. */
+		if (caps->version <= IOMMU_UAPI_VERSION &&
+		    nesting->caps_size > sizeof(*caps))
 			return -EPROTO;
-		/* Older and newer kernels have less and more to say. */
-		if (caps) {
-			memset(caps, 0, sizeof(*caps));
-			memcpy(caps, nesting->caps,
-			       nesting->caps_size < sizeof(*caps) ?
-				       nesting->caps_size : sizeof(*caps));
-			/* What says a version that is known has its size. */
-			if (caps->version <= IOMMU_UAPI_VERSION &&
-			    nesting->caps_size > sizeof(*caps))
-				return -EPROTO;
-		}
-		if (quota)
-			*quota = nesting->pasid_quota;
-		if (used)
-			*used = nesting->pasids_used;
-		return 0;
 	}
-	return -ENOENT;
+	if (quota)
+		*quota = nesting->pasid_quota;
+	if (used)
+		*used = nesting->pasids_used;
+	return 0;
 }
 
 /* What one group can do: 0, or -ENOENT if the container does not report it. */
 static inline int group_info(int container, int group_id,
 			     struct iommu_uapi_caps *caps)
 {
-	struct vfio_iommu_type1_info_cap_group *group;
-	struct vfio_iommu_type1_info *info;
-	struct vfio_info_cap_header *header;
-	__u64 room[512] = {};
-	__u32 next;
-	int rc;
+	struct vfio_iommu_type1_info_cap_group *group = NULL;
+	union info info;
+	int rc = info_read(container, &info);
 
-	info = (void *)room;
-	info->argsz = sizeof(room);
-	rc = xioctl(container, VFIO_IOMMU_GET_INFO, info);
 	if (rc)
 		return rc;
-	for (next = info->cap_offset; next; next = header->next) {
-		header = (void *)info + next;
-		group = (void *)header;
-		if (header->id != VFIO_IOMMU_TYPE1_INFO_CAP_GROUP ||
-		    group->group_id != (__u32)group_id)
+	while ((group = info_cap(&info, VFIO_IOMMU_TYPE1_INFO_CAP_GROUP, group))) {
+		if (group->group_id != (__u32)group_id)
 			continue;
-		if (header->version != 1 || next % 8)
+		if (group->header.version != 1 || (uintptr_t)group % 8)
 			return -EPROTO;
 		memset(caps, 0, sizeof(*caps));
 		memcpy(caps, group->caps,
