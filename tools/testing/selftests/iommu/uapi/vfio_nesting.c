@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "device.h"
 #include "harness.h"
 
 static double now(void)
@@ -353,53 +354,6 @@ FIXTURE_TEARDOWN(nesting)
 {
 }
 
-static int dev_read(struct nest *n, __u32 pasid, __u64 va, __u64 *val)
-{
-	return testdev_read(&n->td, TESTDEV_PASID(pasid), va, val,
-			    sizeof(*val));
-}
-
-static int dev_write(struct nest *n, __u32 pasid, __u64 va, __u64 val)
-{
-	return testdev_write(&n->td, TESTDEV_PASID(pasid), va, &val,
-			     sizeof(val));
-}
-
-/* What the device may have written meanwhile. */
-static __u64 peek(const __u64 *mem)
-{
-	return __atomic_load_n(mem, __ATOMIC_SEQ_CST);
-}
-
-/* Does the table translate for the PASID? Both directions, bytes compared. */
-static int works(struct nest *n, __u32 pasid, __u64 va, __u64 gpa)
-{
-	__u64 *mem = gmem_ptr(&n->mem, gpa);
-	static __u64 seed = 0x0123456789abcdef;
-	__u64 got = 0;
-	int rc;
-
-	seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
-	__atomic_store_n(mem, seed, __ATOMIC_SEQ_CST);
-	rc = dev_read(n, pasid, va, &got);
-	if (rc)
-		return rc;
-	if (got != seed)
-		return -EBADMSG;
-	rc = dev_write(n, pasid, va, ~seed);
-	if (rc)
-		return rc;
-	return peek(mem) == ~seed ? 0 : -EBADMSG;
-}
-
-static int blocked(struct nest *n, __u32 pasid, __u64 va)
-{
-	__u64 got;
-
-	return dev_read(n, pasid, va, &got) == TESTDEV_FAULT &&
-	       dev_write(n, pasid, va, 0) == TESTDEV_FAULT;
-}
-
 /* The PASID of the fixture is the container's, and not bound. */
 static void expect_unchanged(struct __test_metadata *_metadata,
 			     struct _test_data_nesting *self)
@@ -412,9 +366,9 @@ static void expect_unchanged(struct __test_metadata *_metadata,
 static void expect_clean(struct __test_metadata *_metadata,
 			 struct _test_data_nesting *self)
 {
-	EXPECT_TRUE(blocked(&self->n, self->pasid, GUEST_VA));
+	EXPECT_TRUE(dma_faults(&self->n, self->pasid, GUEST_VA));
 	EXPECT_OK(bind_table(&self->n, self->pasid, self->pt.root));
-	EXPECT_OK(works(&self->n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_OK(dma_works(&self->n, self->pasid, GUEST_VA, self->page[0]));
 	EXPECT_OK(unbind(&self->n, self->pasid));
 	expect_unchanged(_metadata, self);
 }
@@ -605,7 +559,7 @@ TEST_F(nesting, pasid_free_bound)
 	EXPECT_ERR(EBUSY, pasid_free(fd, 0, ~0u));
 	EXPECT_ERR(EBUSY, pasid_free(fd, self->pasid, self->pasid));
 	EXPECT_EQ(3, nest_used(fd));
-	EXPECT_OK(works(&self->n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_OK(dma_works(&self->n, self->pasid, GUEST_VA, self->page[0]));
 	EXPECT_OK(pasid_free(fd, low, low));
 	EXPECT_OK(pasid_free(fd, high, high));
 	EXPECT_OK(unbind(&self->n, self->pasid));
@@ -645,11 +599,11 @@ TEST_F(nesting, bind_dma)
 	__u8 out[256], in[256];
 	unsigned int i;
 
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA));
 	ASSERT_OK(bind_table(n, self->pasid, self->pt.root));
-	EXPECT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
-	EXPECT_OK(works(n, self->pasid, GUEST_VA + 0x1ff8,
-			self->page[1] + 0xff8));
+	EXPECT_OK(dma_works(n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_OK(dma_works(n, self->pasid, GUEST_VA + 0x1ff8,
+			    self->page[1] + 0xff8));
 
 	/* Across the pages, which are not neighbours in memory. */
 	for (i = 0; i < sizeof(out); i++)
@@ -670,10 +624,10 @@ TEST_F(nesting, bind_dma)
 	EXPECT_TRUE(*pgt_leaf(&self->pt, GUEST_VA) & PGT_D);
 
 	/* What the table does not map, and what is no address of the guest. */
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA + 2 * PGT_4K));
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_BASE));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA + 2 * PGT_4K));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_BASE));
 	EXPECT_OK(unbind(n, self->pasid));
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA));
 	expect_unchanged(_metadata, self);
 }
 
@@ -696,17 +650,17 @@ TEST_F(nesting, bind_permissions)
 
 	mem = gmem_ptr(&n->mem, self->page[0]);
 	*mem = 0x1234;
-	EXPECT_EQ(TESTDEV_DONE, dev_read(n, self->pasid, GUEST_VA + 2 * PGT_4K,
-					 &got));
+	EXPECT_EQ(TESTDEV_DONE,
+		  dma_read(n, self->pasid, GUEST_VA + 2 * PGT_4K, &got));
 	EXPECT_EQ(0x1234, got);
-	EXPECT_EQ(TESTDEV_FAULT, dev_write(n, self->pasid,
-					   GUEST_VA + 2 * PGT_4K, 0));
-	EXPECT_EQ(0x1234, peek(mem));
+	EXPECT_EQ(TESTDEV_FAULT,
+		  dma_write(n, self->pasid, GUEST_VA + 2 * PGT_4K, 0));
+	EXPECT_EQ(0x1234, mem_get(mem));
 	/* Not for requests without privilege */
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA + 3 * PGT_4K));
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA + 4 * PGT_4K));
-	EXPECT_OK(works(n, self->pasid, GUEST_VA + PGT_1G + 0x12340,
-			big + 0x12340));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA + 3 * PGT_4K));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA + 4 * PGT_4K));
+	EXPECT_OK(dma_works(n, self->pasid, GUEST_VA + PGT_1G + 0x12340,
+			    big + 0x12340));
 	EXPECT_OK(unbind(n, self->pasid));
 }
 
@@ -735,13 +689,13 @@ TEST_F(nesting, bind_no_pasid)
 					      self->page[0], &got, 8));
 	/* Both kinds at once */
 	ASSERT_OK(bind_table(n, self->pasid, self->pt.root));
-	EXPECT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_OK(dma_works(n, self->pasid, GUEST_VA, self->page[0]));
 	pgt_unmap(&self->pt, GUEST_VA);
 	EXPECT_OK(invalidate_addr(n, 0, GUEST_VA, 1));
 	EXPECT_OK(invalidate_addr(n, self->pasid, GUEST_VA, 1));
 	EXPECT_EQ(TESTDEV_FAULT, testdev_read(&n->td, TESTDEV_NO_PASID,
 					      GUEST_VA, &got, 8));
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA));
 	EXPECT_OK(unbind(n, self->pasid));
 
 	*mem = ~val;
@@ -772,11 +726,11 @@ TEST_F(nesting, bind_two_pasids)
 	ASSERT_OK(pgt_map(&pt, GUEST_VA, self->page[1], PGT_4K, PGT_RW));
 	ASSERT_OK(bind_table(n, self->pasid, self->pt.root));
 	ASSERT_OK(bind_table(n, pasid, pt.root));
-	EXPECT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
-	EXPECT_OK(works(n, pasid, GUEST_VA, self->page[1]));
+	EXPECT_OK(dma_works(n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_OK(dma_works(n, pasid, GUEST_VA, self->page[1]));
 	EXPECT_OK(unbind(n, self->pasid));
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
-	EXPECT_OK(works(n, pasid, GUEST_VA, self->page[1]));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA));
+	EXPECT_OK(dma_works(n, pasid, GUEST_VA, self->page[1]));
 }
 
 /* R21: any version up to the one reported */
@@ -789,8 +743,8 @@ TEST_F(nesting, bind_every_version)
 		bind_init(&arg, &self->n, self->pasid, self->pt.root);
 		arg.data.version = v;
 		EXPECT_OK(do_bind(&self->n, &arg));
-		EXPECT_OK(works(&self->n, self->pasid, GUEST_VA,
-				self->page[0]));
+		EXPECT_OK(dma_works(&self->n, self->pasid, GUEST_VA,
+				    self->page[0]));
 		EXPECT_OK(unbind(&self->n, self->pasid));
 	}
 }
@@ -984,29 +938,29 @@ TEST_F(nesting, five_levels)
 	}
 
 	ASSERT_OK(do_bind(n, &arg));
-	EXPECT_OK(works(n, self->pasid, wide, self->page[0]));
-	EXPECT_OK(works(n, self->pasid, high + PGT_4K, self->page[1]));
+	EXPECT_OK(dma_works(n, self->pasid, wide, self->page[0]));
+	EXPECT_OK(dma_works(n, self->pasid, high + PGT_4K, self->page[1]));
 	/* Only what the top table leads to */
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA));
 	/* Bits 63 to 56 of an address are the same. */
 	for (i = 57; i < 64; i++) {
-		EXPECT_TRUE(blocked(n, self->pasid, wide ^ 1ULL << i));
+		EXPECT_TRUE(dma_faults(n, self->pasid, wide ^ 1ULL << i));
 		EXPECT_ERR(EINVAL, invalidate_addr(n, self->pasid,
 						   wide ^ 1ULL << i, 1));
 	}
 	pgt_unmap(&self->pt, GUEST_VA);
 	ASSERT_OK(invalidate_addr(n, self->pasid, wide, 1));
-	EXPECT_TRUE(blocked(n, self->pasid, wide));
+	EXPECT_TRUE(dma_faults(n, self->pasid, wide));
 	pgt_unmap(&self->pt, GUEST_VA + PGT_4K);
 	ASSERT_OK(invalidate_addr(n, self->pasid, high, 2));
-	EXPECT_TRUE(blocked(n, self->pasid, high + PGT_4K));
+	EXPECT_TRUE(dma_faults(n, self->pasid, high + PGT_4K));
 	EXPECT_OK(unbind(n, self->pasid));
 
 	/* The host could, but this table was not bound so. */
 	ASSERT_OK(pgt_map(&self->pt, GUEST_VA, self->page[0], PGT_4K, PGT_RW));
 	ASSERT_OK(bind_table(n, self->pasid, self->pt.root));
-	EXPECT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
-	EXPECT_TRUE(blocked(n, self->pasid, wide));
+	EXPECT_OK(dma_works(n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_TRUE(dma_faults(n, self->pasid, wide));
 	EXPECT_ERR(EINVAL, invalidate_addr(n, self->pasid, wide, 1));
 	EXPECT_OK(unbind(n, self->pasid));
 }
@@ -1015,7 +969,7 @@ TEST_F(nesting, five_levels)
 TEST_F(nesting, bind_table_nowhere)
 {
 	ASSERT_OK(bind_table(&self->n, self->pasid, GUEST_BASE + GUEST_SIZE));
-	EXPECT_TRUE(blocked(&self->n, self->pasid, GUEST_VA));
+	EXPECT_TRUE(dma_faults(&self->n, self->pasid, GUEST_VA));
 	EXPECT_OK(unbind(&self->n, self->pasid));
 	expect_clean(_metadata, self);
 }
@@ -1042,7 +996,7 @@ TEST_F(nesting, bind_whose)
 	ASSERT_OK(bind_table(n, self->pasid, self->pt.root));
 	EXPECT_ERR(EEXIST, bind_table(n, self->pasid, self->pt.root));
 	EXPECT_ERR(EEXIST, bind_table(n, self->pasid, self->pt.root + PGT_4K));
-	EXPECT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_OK(dma_works(n, self->pasid, GUEST_VA, self->page[0]));
 	EXPECT_OK(unbind(n, self->pasid));
 	expect_clean(_metadata, self);
 }
@@ -1081,7 +1035,7 @@ TEST_F(nesting, unbind_bad)
 	EXPECT_ERR(EFAULT, xioctl(fd, VFIO_IOMMU_UNBIND_GPASID,
 				  (void *)end + 4));
 	EXPECT_ERR(EFAULT, xioctl(fd, VFIO_IOMMU_UNBIND_GPASID, NULL));
-	EXPECT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_OK(dma_works(n, self->pasid, GUEST_VA, self->page[0]));
 	end->argsz = ~0u;
 	EXPECT_OK(xioctl(fd, VFIO_IOMMU_UNBIND_GPASID, end));
 	EXPECT_ERR(ENOENT, xioctl(fd, VFIO_IOMMU_UNBIND_GPASID, end));
@@ -1106,7 +1060,7 @@ TEST_F(nesting, bind_two_devices)
 	/* The capability is gone, but the other group is not worse off. */
 	EXPECT_ERR(ENOENT, nest_info(self->n.container, NULL, NULL, NULL));
 	EXPECT_OK(bind_table(&self->n, self->pasid, self->pt.root));
-	EXPECT_OK(works(&self->n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_OK(dma_works(&self->n, self->pasid, GUEST_VA, self->page[0]));
 	EXPECT_OK(invalidate_pasid(&self->n, self->pasid));
 	EXPECT_OK(unbind(&self->n, self->pasid));
 	EXPECT_OK(pasid_free(self->n.container, 0, ~0u));
@@ -1173,7 +1127,7 @@ TEST_F(nesting, company_comes)
 					      GUEST_VA, &got, 8));
 	EXPECT_ERR(ENODEV, bind_table(&one, 0, self->pt.root));
 	EXPECT_OK(bind_table(&self->n, self->pasid, self->pt.root));
-	EXPECT_OK(works(&self->n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_OK(dma_works(&self->n, self->pasid, GUEST_VA, self->page[0]));
 	close(one.td.fd);
 	close(one.group);
 }
@@ -1199,7 +1153,7 @@ TEST_F(nesting, company_stays)
 	EXPECT_ERR(ENOENT, unbind(&one, 0));
 	EXPECT_ERR(ENODEV, bind_table(&one, 0, self->pt.root));
 	EXPECT_OK(bind_table(&self->n, self->pasid, self->pt.root));
-	EXPECT_OK(works(&self->n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_OK(dma_works(&self->n, self->pasid, GUEST_VA, self->page[0]));
 	close(one.group);
 	EXPECT_OK(testdev_sysfs_write("/sys/bus/pci/rescan", "1"));
 }
@@ -1320,8 +1274,8 @@ static void prime(struct nest *n, struct pgt *pt, __u32 pasid, __u64 va)
 {
 	__u64 got;
 
-	dev_write(n, pasid, va, 0);
-	dev_read(n, pasid, va, &got);
+	dma_write(n, pasid, va, 0);
+	dma_read(n, pasid, va, &got);
 	pgt_unmap(pt, va);
 }
 
@@ -1333,10 +1287,10 @@ TEST_F(inv, unmap_then_fault)
 
 	for (by = 0; by < 3; by++) {
 		va = GUEST_VA + by * PGT_4K;
-		ASSERT_OK(works(&self->n, self->pasid, va, self->page[0]));
+		ASSERT_OK(dma_works(&self->n, self->pasid, va, self->page[0]));
 		prime(&self->n, &self->pt, self->pasid, va);
 		/* May, not must: hardware need not have cached it. */
-		stale += !dev_read(&self->n, self->pasid, va, &got);
+		stale += !dma_read(&self->n, self->pasid, va, &got);
 		if (by == 0)
 			rc = invalidate_addr(&self->n, self->pasid, va, 1);
 		else if (by == 1)
@@ -1345,11 +1299,11 @@ TEST_F(inv, unmap_then_fault)
 			rc = invalidate_addr(&self->n, self->pasid, GUEST_VA,
 					     INV_PAGES);
 		ASSERT_OK(rc);
-		EXPECT_TRUE(blocked(&self->n, self->pasid, va));
+		EXPECT_TRUE(dma_faults(&self->n, self->pasid, va));
 	}
 	TH_LOG("%d of 3 were stale before", stale);
 	/* Its neighbours were not hurt. */
-	EXPECT_OK(works(&self->n, self->pasid, va + PGT_4K, self->page[0]));
+	EXPECT_OK(dma_works(&self->n, self->pasid, va + PGT_4K, self->page[0]));
 }
 
 /* The same for requests without PASID */
@@ -1372,13 +1326,13 @@ TEST_F(inv, no_pasid)
 			  testdev_read(&n->td, TESTDEV_NO_PASID, va, &got, 8));
 		/* The table has two users, each with caches of its own. */
 		ASSERT_OK(invalidate_addr(n, self->pasid, va, 1));
-		EXPECT_TRUE(blocked(n, self->pasid, va));
+		EXPECT_TRUE(dma_faults(n, self->pasid, va));
 	}
 	ASSERT_OK(testdev_read(&n->td, TESTDEV_NO_PASID, va + PGT_4K, &got, 8));
 	ASSERT_OK(unbind(n, 0));
 	EXPECT_EQ(TESTDEV_FAULT,
 		  testdev_read(&n->td, TESTDEV_NO_PASID, va + PGT_4K, &got, 8));
-	EXPECT_OK(works(n, self->pasid, va + PGT_4K, self->page[0]));
+	EXPECT_OK(dma_works(n, self->pasid, va + PGT_4K, self->page[0]));
 }
 
 /* Only what the device keeps: not what the IOMMU has cached */
@@ -1387,22 +1341,23 @@ TEST_F(inv, device_alone)
 	struct nest *n = &self->n;
 	static struct inv_arg arg;
 	__u64 got;
+	int rc;
 
 	if (!(n->caps.inv_dev_iotlb & 1 << IOMMU_UAPI_GRANU_ADDR))
 		SKIP(return, "the device can't cache translations");
-	ASSERT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
+	ASSERT_OK(dma_works(n, self->pasid, GUEST_VA, self->page[0]));
 	inv_init(&arg, 1);
 	inv_addr(&arg.entry[0], n, self->pasid, GUEST_VA, 1);
 	arg.entry[0].cache = IOMMU_UAPI_CACHE_DEV_IOTLB;
 	ASSERT_OK(do_inv(n, &arg));
 	/* The device asks the IOMMU again, which has what it had. */
-	EXPECT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_OK(dma_works(n, self->pasid, GUEST_VA, self->page[0]));
 	prime(n, &self->pt, self->pasid, GUEST_VA);
 	ASSERT_OK(do_inv(n, &arg));
-	TH_LOG("afterwards the IOMMU %s it", dev_read(n, self->pasid, GUEST_VA,
-						      &got) ? "had forgotten" : "knew");
+	rc = dma_read(n, self->pasid, GUEST_VA, &got);
+	TH_LOG("afterwards the IOMMU %s it", rc ? "had forgotten" : "knew");
 	ASSERT_OK(invalidate_addr(n, self->pasid, GUEST_VA, 1));
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA));
 }
 
 /* Another page at the same address */
@@ -1410,11 +1365,11 @@ TEST_F(inv, remap)
 {
 	struct nest *n = &self->n;
 
-	ASSERT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
+	ASSERT_OK(dma_works(n, self->pasid, GUEST_VA, self->page[0]));
 	prime(n, &self->pt, self->pasid, GUEST_VA);
 	ASSERT_OK(pgt_map(&self->pt, GUEST_VA, self->page[1], PGT_4K, PGT_RW));
 	ASSERT_OK(invalidate_addr(n, self->pasid, GUEST_VA, 1));
-	EXPECT_OK(works(n, self->pasid, GUEST_VA, self->page[1]));
+	EXPECT_OK(dma_works(n, self->pasid, GUEST_VA, self->page[1]));
 }
 
 /* The other way round: the container takes the memory away below the guest */
@@ -1422,9 +1377,9 @@ TEST_F(inv, container_unmaps)
 {
 	struct nest *n = &self->n;
 
-	ASSERT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
+	ASSERT_OK(dma_works(n, self->pasid, GUEST_VA, self->page[0]));
 	ASSERT_OK(nest_unmap(n->container, GUEST_BASE, GUEST_SIZE));
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA));
 	EXPECT_OK(unbind(n, self->pasid));
 }
 
@@ -1449,7 +1404,7 @@ TEST_F_TIMEOUT(inv, arrays, SLOW)
 		prime(n, &self->pt, self->pasid, va);
 		EXPECT_OK(do_inv(n, &self->arg));
 		EXPECT_EQ(sizes[s], self->arg.head.handled);
-		EXPECT_TRUE(blocked(n, self->pasid, va));
+		EXPECT_TRUE(dma_faults(n, self->pasid, va));
 	}
 }
 
@@ -1477,8 +1432,8 @@ TEST_F_TIMEOUT(inv, scattered, SLOW)
 	EXPECT_EQ(nr, self->arg.head.handled);
 	for (i = 0; i < nr; i++) {
 		va = GUEST_VA + (8 * i + 7) * PGT_4K;
-		EXPECT_TRUE(blocked(n, self->pasid, va));
-		EXPECT_TRUE(blocked(n, self->pasid, va + PGT_4K));
+		EXPECT_TRUE(dma_faults(n, self->pasid, va));
+		EXPECT_TRUE(dma_faults(n, self->pasid, va + PGT_4K));
 	}
 }
 
@@ -1492,8 +1447,8 @@ TEST_F_TIMEOUT(inv, mixed_pasids, SLOW)
 	for (run = 1; run <= 20; run++) {
 		__u64 va = GUEST_VA + run * PGT_4K;
 
-		ASSERT_OK(works(n, self->pasid, va, self->page[0]));
-		ASSERT_OK(works(n, self->unbound, va, self->page[0]));
+		ASSERT_OK(dma_works(n, self->pasid, va, self->page[0]));
+		ASSERT_OK(dma_works(n, self->unbound, va, self->page[0]));
 		pgt_unmap(&self->pt, va);
 		inv_init(&self->arg, 40);
 		for (i = 0; i < 40; i++)
@@ -1502,9 +1457,9 @@ TEST_F_TIMEOUT(inv, mixed_pasids, SLOW)
 				 va, 1);
 		EXPECT_OK(do_inv(n, &self->arg));
 		EXPECT_EQ(40, self->arg.head.handled);
-		EXPECT_TRUE(blocked(n, self->pasid, va));
+		EXPECT_TRUE(dma_faults(n, self->pasid, va));
 		if (run < 40)
-			EXPECT_TRUE(blocked(n, self->unbound, va));
+			EXPECT_TRUE(dma_faults(n, self->unbound, va));
 	}
 }
 
@@ -1524,18 +1479,18 @@ TEST_F(inv, two_groups)
 	other.mem = n->mem;
 	ASSERT_OK(bind_table(&other, self->pasid, self->pt.root));
 	EXPECT_ERR(EEXIST, bind_table(&other, self->pasid, self->pt.root));
-	EXPECT_OK(works(n, self->pasid, GUEST_VA, self->page[0]));
-	EXPECT_OK(works(&other, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_OK(dma_works(n, self->pasid, GUEST_VA, self->page[0]));
+	EXPECT_OK(dma_works(&other, self->pasid, GUEST_VA, self->page[0]));
 	pgt_unmap(&self->pt, GUEST_VA);
 	EXPECT_OK(invalidate_addr(n, self->pasid, GUEST_VA, 1));
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
-	EXPECT_TRUE(blocked(&other, self->pasid, GUEST_VA));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA));
+	EXPECT_TRUE(dma_faults(&other, self->pasid, GUEST_VA));
 
 	/* R45: one group leaves with its bindings, the other keeps its own */
 	close(other.td.fd);
 	EXPECT_OK(xioctl(other.group, VFIO_GROUP_UNSET_CONTAINER, NULL));
 	EXPECT_ERR(ENOENT, unbind(&other, self->pasid));
-	EXPECT_OK(works(n, self->pasid, GUEST_VA + PGT_4K, self->page[0]));
+	EXPECT_OK(dma_works(n, self->pasid, GUEST_VA + PGT_4K, self->page[0]));
 	EXPECT_ERR(EBUSY, pasid_free(n->container, self->pasid, self->pasid));
 	EXPECT_OK(unbind(n, self->pasid));
 	EXPECT_OK(pasid_free(n->container, self->pasid, self->pasid));
@@ -1881,7 +1836,7 @@ TEST_F(inv, partly)
 	for (bad = 1; bad < 20; bad += 6) {
 		__u64 va = GUEST_VA + bad * PGT_4K;
 
-		ASSERT_OK(works(n, self->pasid, va, self->page[0]));
+		ASSERT_OK(dma_works(n, self->pasid, va, self->page[0]));
 		prime(n, &self->pt, self->pasid, va);
 		inv_init(&self->arg, 20);
 		for (i = 0; i < 20; i++)
@@ -1889,7 +1844,7 @@ TEST_F(inv, partly)
 		self->arg.entry[bad].addr_info.pasid = self->unbound;
 		EXPECT_ERR(ENOENT, do_inv(n, &self->arg));
 		EXPECT_EQ(bad, self->arg.head.handled);
-		EXPECT_TRUE(blocked(n, self->pasid, va));
+		EXPECT_TRUE(dma_faults(n, self->pasid, va));
 	}
 }
 
@@ -2025,7 +1980,7 @@ TEST_F(nesting, last_group_leaves)
 			     VFIO_TYPE1_NESTING_IOMMU));
 	ASSERT_OK(nest_device(n));
 	EXPECT_EQ(0, nest_used(n->container));
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA));
 	/* The number is free again. */
 	EXPECT_OK(pasid_alloc(n->container, self->pasid, self->pasid, &pasid));
 }
@@ -2041,7 +1996,7 @@ TEST_F(nesting, then_plain)
 		ASSERT_OK(bind_table(n, 0, self->pt.root));
 	nest_close(n);
 	ASSERT_OK(nest_open(n, variant->nth, 1, VFIO_TYPE1v2_IOMMU));
-	EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
+	EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA));
 	EXPECT_EQ(TESTDEV_FAULT, testdev_read(&n->td, TESTDEV_NO_PASID,
 					      GUEST_VA, &got, 8));
 	EXPECT_ERR(ENOTTY, unbind(n, self->pasid));
@@ -2086,10 +2041,10 @@ static void hold_and_work(int nth, __u32 pasid, int tell)
 	if (pgt_map(&pt, GUEST_VA, page, PGT_4K, PGT_RW) ||
 	    pasid_alloc(n.container, pasid, pasid, &pasid) ||
 	    bind_table(&n, pasid, pt.root) ||
-	    works(&n, pasid, GUEST_VA, page) || write(tell, "x", 1) != 1)
+	    dma_works(&n, pasid, GUEST_VA, page) || write(tell, "x", 1) != 1)
 		_exit(2);
 	for (;;) {
-		dev_write(&n, pasid, GUEST_VA, 1);
+		dma_write(&n, pasid, GUEST_VA, 1);
 		invalidate_pasid(&n, pasid);
 		unbind(&n, pasid);
 		pasid_free(n.container, pasid, pasid);
@@ -2126,11 +2081,11 @@ TEST_F_TIMEOUT(nesting, kill, SLOW)
 				    VFIO_TYPE1_NESTING_IOMMU));
 		EXPECT_EQ(0, nest_used(n->container));
 		EXPECT_ERR(ENOENT, unbind(n, self->pasid));
-		EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
+		EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA));
 		EXPECT_OK(pasid_alloc(n->container, self->pasid, self->pasid,
 				      &got));
 		EXPECT_OK(bind_table(n, self->pasid, GUEST_BASE));
-		EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
+		EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA));
 		nest_close(n);
 	}
 }
@@ -2401,20 +2356,20 @@ TEST_F_TIMEOUT(nesting, fail_nth, SLOW)
 			EXPECT_EQ(1, used);
 			if (call == 1) {
 				EXPECT_ERR(ENOENT, unbind(n, self->pasid));
-				EXPECT_TRUE(blocked(n, self->pasid, GUEST_VA));
+				EXPECT_TRUE(dma_faults(n, self->pasid, GUEST_VA));
 			} else if (call == 2 || (call == 3 && rc == -EFAULT)) {
-				EXPECT_OK(works(n, self->pasid, GUEST_VA,
-						self->page[0]));
+				EXPECT_OK(dma_works(n, self->pasid, GUEST_VA,
+						    self->page[0]));
 			} else if (call == 4) {
 				EXPECT_ERR(ENOENT, unbind(n, 0));
 			} else if (call == 6) {
 				EXPECT_ERR(ENOENT, unbind(n, 700));
-				EXPECT_TRUE(blocked(n, 700, GUEST_VA));
+				EXPECT_TRUE(dma_faults(n, 700, GUEST_VA));
 			} else if (call == 7) {
 				/* It allocates nothing: it could not be read. */
 				EXPECT_EQ(-EFAULT, rc);
-				EXPECT_OK(works(n, self->pasid, GUEST_VA,
-						self->page[0]));
+				EXPECT_OK(dma_works(n, self->pasid, GUEST_VA,
+						    self->page[0]));
 			}
 		}
 		TH_LOG("call %d: %d steps, %d failed", call, nth - 1, failed);
