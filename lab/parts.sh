@@ -397,11 +397,19 @@ kunit()
 	"$lab/run" "$@" -- sh -c 'modprobe iommu-uapi-kunit && cat /sys/kernel/debug/kunit/*/results'
 }
 
-# each_suite SUITE...: run them all in L1, in one boot
+# each_suite SUITES [OPTION...]: run them all in L1, in one boot
 each_suite()
 {
-	echo "bad=0; for t in $*; do $bindir/\$t -T fail_nth -T fail_nth_thread -T mdev -T no_domain_id || bad=1; done; exit \$bad"
+	local suites=$1
+	shift
+	echo "bad=0; for t in $suites; do $bindir/\$t $* || bad=1; done; exit \$bad"
 }
+
+# For a kernel that injects faults, and for a VT-d with few domain ids
+elsewhere="-T fail_nth -T fail_nth_thread -T no_domain_id"
+
+# The names of all programs with tests of nesting
+suites() { make -s -C "$lab" list; }
 
 # Where there is less hardware, what can't be tested is skipped, and nothing fails.
 lacking()
@@ -413,7 +421,7 @@ lacking()
 	for rig in "${rigs[@]}"; do
 		nr=$((nr + 1)) status=0
 		# shellcheck disable=SC2086
-		"$lab/run" $rig -- sh -c "$(each_suite contract scope groups reset stale isolation)" >"$logs/lacking.$nr" 2>&1 || status=$?
+		"$lab/run" $rig -- sh -c "$(each_suite "contract scope groups reset stale isolation" "$elsewhere" -T mdev)" >"$logs/lacking.$nr" 2>&1 || status=$?
 		read -r p f s < <("$lab/results" "$logs/lacking.$nr" $status)
 		if [ "$f" = 0 ] && [ "$p" -gt 0 ] && [ "$s" -gt 0 ]; then
 			echo "ok $nr $rig: $p passed, $s skipped"
@@ -432,8 +440,7 @@ enough() { [ "$2" = 0 ] && [ "$3" -gt 300 ]; }
 plain()
 {
 	local out=$logs/plain.out log=$logs/plain.kernel status=0 p f s
-	"$lab/run" --no-nesting --log "$log" -- sh -c "$(each_suite vfio_nesting contract page_request \
-		states pasids scope groups promises reset stale isolation)" >"$out" || status=$?
+	"$lab/run" --no-nesting --log "$log" -- sh -c "$(each_suite "$(suites)" -T mdev)" >"$out" || status=$?
 	read -r p f s < <("$lab/results" "$out" $status)
 	begin
 	try "what needs nesting is skipped, and nothing fails: $p, $f, $s" enough "$p" "$f" "$s"
@@ -477,7 +484,7 @@ hosts()
 	cd "$top"
 	contract=$(sed -n 's/^contract: //p' "$dir/common")
 	"$lab/run" "${one[@]}" -- "$lab/with-vfio" "$caps" --need "$contract" $device &&
-		"$lab/run" "${two[@]}" -- sh -c "$lab/with-vfio $caps --need $contract $device && $bindir/vfio_nesting -t five_levels &&
+		"$lab/run" "${two[@]}" -- sh -c "$lab/with-vfio $caps --need $contract $device && $bindir/bind -t five_levels &&
 			! $caps --need $(sed -n 's/^contract: //p' "$dir/all") $device" >"$dir/lacks" || return 1
 	cat "$dir/lacks"
 	grep -qF "FAIL (missing: $(sed -n 's/^a has more: //p' "$dir/common"))" "$dir/lacks"
@@ -496,7 +503,7 @@ few()
 	local addr
 	local -a more=()
 	for addr in 7 8 9 a b c d; do more+=(--qemu -device --qemu "pasid-testdev,addr=$addr"); done
-	"$lab/run" --iommu x-domain-bits=4 -- sh -c "$(each_suite pasids scope isolation)" || return 1
+	"$lab/run" --iommu x-domain-bits=4 -- sh -c "$(each_suite "pasids scope isolation" "$elsewhere")" || return 1
 	# The kernel says it once, without a backtrace.
 	"$lab/run" --iommu x-domain-bits=4 "${more[@]}" -- "$bindir/pasids" -t no_domain_id
 }
@@ -510,9 +517,8 @@ isolation()
 
 themes32()
 {
-	"$lab/run" --qemu -device --qemu pasid-testdev,addr=6,pasid-width=0,ats=on -- sh -c "bad=0
-		for t in states pasids scope groups promises reset stale isolation; do $bindir/\${t}32 -T fail_nth -T no_domain_id || bad=1; done
-		exit \$bad"
+	"$lab/run" --qemu -device --qemu pasid-testdev,addr=6,pasid-width=0,ats=on -- sh -c \
+		"$(each_suite "states32 pasids32 scope32 groups32 promises32 reset32 stale32 isolation32" "$elsewhere")"
 }
 
 on_kernel()
@@ -558,8 +564,8 @@ part consumer "QEMU binds, invalidates and serves page requests" consumer
 part l2 "a Linux guest drives the device through QEMU's vIOMMU" l2
 part demo "the story of a launch" "$lab/demo"
 part kunit "table, copy and checks, in the kernel" kunit
-part selftest "every ioctl, on the nesting rig" "$lab/run" -- "$bindir/vfio_nesting" -T fail_nth
-part selftest32 "the same as a 32-bit program" "$lab/run" -- "$bindir/vfio_nesting32" -T fail_nth
+part selftest "every ioctl, on the nesting rig" "$lab/run" -- sh -c "$(each_suite "query bind invalidate lifetime")"
+part selftest32 "the same as a 32-bit program" "$lab/run" -- sh -c "$(each_suite "query32 bind32 invalidate32 lifetime32")"
 part contract "what a VMM was promised" "$lab/run" -- "$bindir/contract"
 part contract32 "the same as a 32-bit program" "$lab/run" -- "$bindir/contract32"
 part requests "page requests, from the device and back" "$lab/run" -- "$bindir/page_request" -T fail_nth -T fail_nth_thread
@@ -581,8 +587,8 @@ part plain "without nesting: skipped with a reason, nothing new in the log" plai
 part example "the example of the documentation" "$lab/run" -- "$bindir/example"
 part caps "what iommu-caps says of a host, and its exit status" caps
 part debug "every ioctl under lockdep, every allocation failing once" \
-	on_kernel debug sh -c "$bindir/vfio_nesting && $bindir/contract && $bindir/page_request && $bindir/states &&
-		$bindir/pasids -T no_domain_id && $bindir/scope && $bindir/reset && $bindir/isolation"
+	on_kernel debug sh -c "$(each_suite "query bind invalidate lifetime fail_nth contract page_request \
+		states pasids scope reset isolation" -T no_domain_id)"
 part trace "trace events, read as the documentation says" on_kernel debug "$lab/trace"
 
 lane last
