@@ -406,7 +406,7 @@ each_suite()
 }
 
 # For a kernel that injects faults, and for a VT-d with few domain ids
-elsewhere="-T fail_nth -T fail_nth_thread -T no_domain_id"
+elsewhere="-T fail_nth -T no_domain_id"
 
 # The names of all programs with tests of nesting
 suites() { make -s -C "$lab" list; }
@@ -568,8 +568,8 @@ part selftest "every ioctl, on the nesting rig" "$lab/run" -- sh -c "$(each_suit
 part selftest32 "the same as a 32-bit program" "$lab/run" -- sh -c "$(each_suite "query32 bind32 invalidate32 lifetime32")"
 part contract "what a VMM was promised" "$lab/run" -- "$bindir/contract"
 part contract32 "the same as a 32-bit program" "$lab/run" -- "$bindir/contract32"
-part requests "page requests, from the device and back" "$lab/run" -- "$bindir/page_request" -T fail_nth -T fail_nth_thread
-part requests32 "the same as a 32-bit program" "$lab/run" -- "$bindir/page_request32" -T fail_nth -T fail_nth_thread
+part requests "page requests, from the device and back" "$lab/run" -- sh -c "$(each_suite "page_request request_lifetime")"
+part requests32 "the same as a 32-bit program" "$lab/run" -- sh -c "$(each_suite "page_request32 request_lifetime32")"
 part states "what requests translate by, and every way from one state to another" "$lab/run" -- "$bindir/states" -T fail_nth
 part pasids "PASIDs that the guest picks, and those of the host" "$lab/run" -- "$bindir/pasids" -T fail_nth -T no_domain_id
 part few "few domain ids are enough, and what happens when there are none" few
@@ -588,7 +588,7 @@ part example "the example of the documentation" "$lab/run" -- "$bindir/example"
 part caps "what iommu-caps says of a host, and its exit status" caps
 part debug "every ioctl under lockdep, every allocation failing once" \
 	on_kernel debug sh -c "$(each_suite "query bind invalidate lifetime fail_nth contract page_request \
-		states pasids scope reset isolation" -T no_domain_id)"
+		request_lifetime states pasids scope reset isolation" -T no_domain_id)"
 part trace "trace events, read as the documentation says" on_kernel debug "$lab/trace"
 
 lane last
