@@ -64,7 +64,7 @@ FIXTURE_TEARDOWN(nesting)
 
 /* The PASID of the fixture is the container's, and not bound. */
 static inline void expect_unchanged(struct __test_metadata *_metadata,
-			     struct _test_data_nesting *self)
+				    struct _test_data_nesting *self)
 {
 	EXPECT_ERR(ENOENT, unbind(&self->n, self->pasid));
 	EXPECT_EQ(1, nest_used(self->n.container));
@@ -72,7 +72,7 @@ static inline void expect_unchanged(struct __test_metadata *_metadata,
 
 /* After a sweep of bad calls, a good one is as good as ever. */
 static inline void expect_clean(struct __test_metadata *_metadata,
-			 struct _test_data_nesting *self)
+				struct _test_data_nesting *self)
 {
 	EXPECT_TRUE(dma_faults(&self->n, self->pasid, GUEST_VA));
 	EXPECT_OK(bind_table(&self->n, self->pasid, self->pt.root));
