@@ -83,6 +83,42 @@ TEST_F(page_request, refused)
 	}
 }
 
+/* Privileged requests fault pages in only if the table allows them (SRE) */
+TEST_F(page_request, privileged)
+{
+	struct nest *n = &self->r.n;
+	const __u32 tag = self->tag | TESTDEV_PRIV;
+	struct iommu_uapi_page_request req;
+	struct bind_arg bind;
+
+	/* Without a PASID, nothing can say that it is privileged. */
+	if (!variant->with_pasid)
+		return;
+	if (!(n->caps.features & IOMMU_UAPI_FEAT_PASID_PRIV))
+		SKIP(return, "no privileged requests with a PASID");
+	start(n, TESTDEV_CMD_ATS_READ, tag, 1, 0, GUEST_VA);
+	EXPECT_EQ(TESTDEV_INVALID, wait_result(n));
+
+	ASSERT_OK(unbind(n, self->r.pasid));
+	bind_init(&bind, n, self->r.pasid, self->r.pt.root);
+	bind.data.flags = IOMMU_UAPI_BIND_PAGE_REQUEST;
+	bind.data.vtd.flags = IOMMU_UAPI_VTD_SRE;
+	ASSERT_OK(do_bind(n, &bind));
+	EXPECT_EQ(TESTDEV_PENDING, start(n, TESTDEV_CMD_ATS_READ, tag, 2, 0, GUEST_VA));
+	ASSERT_OK(read_one(self->fd, &req));
+	EXPECT_EQ(2, req.grpid);
+	EXPECT_EQ(IOMMU_UAPI_PERM_READ | IOMMU_UAPI_PERM_PRIV, req.perm);
+	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_FAILURE));
+	EXPECT_EQ(TESTDEV_FAILURE, wait_result(n));
+
+	bind.data.flags |= IOMMU_UAPI_BIND_REPLACE;
+	bind.data.vtd.flags = 0;
+	ASSERT_OK(do_bind(n, &bind));
+	start(n, TESTDEV_CMD_ATS_READ, tag, 3, 0, GUEST_VA);
+	EXPECT_EQ(TESTDEV_INVALID, wait_result(n));
+	EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
+}
+
 /* A group comes whole, in order, and is answered as one */
 TEST_F(page_request, group)
 {
