@@ -42,6 +42,7 @@ part testdev "the test endpoint" "${qtest[@]}" "$qemu/pasid-testdev-test" --tap 
 part consumer "QEMU binds, invalidates and serves page requests" \
 	"$lab/run" -- "${qtest[@]}" "$lab/with-vfio" "$qemu/intel-iommu-host-test" --tap -k
 part l2 "a Linux guest drives the device through QEMU's vIOMMU" "$parts/l2"
+part run "what lab/run prints for a shell, and for gdb" "$parts/run"
 part demo "the story of a launch" "$lab/demo"
 part kunit "table, copy and checks, in the kernel" "$parts/kunit"
 part selftest "every ioctl, on the nesting rig" "$lab/run" -- "$lab/suites" "query bind invalidate lifetime"
