@@ -15,6 +15,11 @@ check: packages-checks tree tree-qemu kernel-patched qemu ## run all tests (ONLY
 	@$(MAKE) -s -C lab checks
 	@lab/check $(ONLY)
 
+.PHONY: html
+html: packages-html tree ## the documentation as pages: build/html
+	@lab/check docs
+	@echo "$(CURDIR)/build/html/userspace-api/iommu.html"
+
 .PHONY: bench
 bench: packages-bench tree tree-qemu qemu programs ## measure the cost of the calls (UPDATE=1: write lab/bench.figures)
 	@lab/bench $(if $(UPDATE),--update)
@@ -69,13 +74,15 @@ qemu: tree-qemu ## build the emulator
 programs: tree ## build the programs that run in L1
 	@$(MAKE) -s -C lab
 
-.PHONY: packages packages-checks packages-bench
+.PHONY: packages packages-checks packages-bench packages-html
 packages:
 	@lab/prepare
 packages-checks:
 	@lab/prepare --checks
 packages-bench:
 	@lab/prepare --bench
+packages-html:
+	@lab/prepare --html
 
 .PHONY: clean
 clean: ## delete build/ (the caches stay)
