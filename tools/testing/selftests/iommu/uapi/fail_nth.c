@@ -69,16 +69,17 @@ TEST_F_TIMEOUT(nesting, fail_nth, SLOW)
 			if (!rc) {
 				/* A failure that it could do without */
 				if (call == 0)
-					pasid_free(n->container, pasid, pasid);
+					EXPECT_OK(pasid_free(n->container, pasid,
+							     pasid));
 				if (call == 1)
-					unbind(n, self->pasid);
+					EXPECT_OK(unbind(n, self->pasid));
 				if (call == 4)
-					unbind(n, 0);
+					EXPECT_OK(unbind(n, 0));
 				if (call == 6)
-					unbind(n, 700);
+					EXPECT_OK(unbind(n, 700));
 				if (call == 3)
-					bind_table(n, self->pasid,
-						   self->pt.root);
+					EXPECT_OK(bind_table(n, self->pasid,
+							     self->pt.root));
 				continue;
 			}
 			failed++;
