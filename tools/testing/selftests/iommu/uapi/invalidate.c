@@ -50,9 +50,7 @@ FIXTURE_SETUP(inv)
 		SKIP(return, "no PASIDs for this device, or no invalidation");
 
 	n->td.ats = device_caches(n);
-	ASSERT_OK(gmem_init(&n->mem, GUEST_BASE, GUEST_SIZE));
-	ASSERT_OK(nest_map(n->container, n->mem.base, GUEST_BASE, GUEST_SIZE,
-			   VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE));
+	ASSERT_OK(guest_memory(n, GUEST_BASE));
 	ASSERT_OK(pgt_init(&self->pt, &n->mem));
 	self->page[0] = gmem_alloc(&n->mem, PGT_4K, PGT_4K);
 	self->page[1] = gmem_alloc(&n->mem, PGT_4K, PGT_4K);

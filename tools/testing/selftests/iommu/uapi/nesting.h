@@ -44,9 +44,7 @@ FIXTURE_SETUP(nesting)
 		SKIP(return, "no PASIDs for this device");
 
 	n->td.ats = device_caches(n);
-	ASSERT_OK(gmem_init(&n->mem, GUEST_BASE, GUEST_SIZE));
-	ASSERT_OK(nest_map(n->container, n->mem.base, GUEST_BASE, GUEST_SIZE,
-			   VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE));
+	ASSERT_OK(guest_memory(n, GUEST_BASE));
 	ASSERT_OK(pgt_init(&self->pt, &n->mem));
 	/* Neighbours for the device, but not in memory. */
 	self->page[1] = gmem_alloc(&n->mem, PGT_4K, PGT_4K);

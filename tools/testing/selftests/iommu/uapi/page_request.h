@@ -24,10 +24,7 @@ static inline int requester_init(struct requester *r, __u64 base)
 	struct nest *n = &r->n;
 	int rc;
 
-	rc = gmem_init(&n->mem, base, GUEST_SIZE);
-	if (!rc)
-		rc = nest_map(n->container, n->mem.base, base, GUEST_SIZE,
-			      VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE);
+	rc = guest_memory(n, base);
 	if (!rc)
 		rc = pgt_init(&r->pt, &n->mem);
 	r->page = gmem_alloc(&n->mem, PGT_4K, PGT_4K);
