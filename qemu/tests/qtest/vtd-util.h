@@ -119,7 +119,7 @@
 #define SS_SNP                  BIT_ULL(11)
 #define SS_RW                   (SS_R | SS_W)
 
-/* Conditions of table 30; the spec's name for each is in the comment */
+/* Fault conditions, 7.1.3, each with the specification's name */
 #define FR_LEGACY_PASID         0x31 /* RTA.2 */
 #define FR_ROOT_P               0x39 /* SRT.2 */
 #define FR_ROOT_RSVD            0x3a /* SRT.3 */
