@@ -12,9 +12,10 @@
  * end of the container's IOMMU.
  *
  * Locks: the caller may hold its own lock outside of &vfio_nesting.lock when it
- * adds or removes groups, or queries. The commands take &vfio_nesting.lock
- * alone, so none of them waits for memory that is being mapped. No memory of the
- * user is read or written under it.
+ * adds or removes groups, or queries. The commands do not take that lock, so none
+ * of them waits for memory that is being mapped. The mutex of the group and the
+ * locks of the driver nest inside &vfio_nesting.lock. No memory of the user is read
+ * or written under it.
  */
 #include <linux/device.h>
 #include <linux/iommu-uapi.h>

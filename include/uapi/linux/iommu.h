@@ -4,7 +4,7 @@
  * behind its guest's virtual IOMMU.
  *
  * The structures are passed through an ioctl of another subsystem (VFIO type1 is
- * the first one), which copies them and never looks inside. See
+ * the first one), which uses none of their fields. See
  * Documentation/userspace-api/iommu.rst.
  */
 #ifndef _UAPI_IOMMU_H
