@@ -61,8 +61,8 @@ part isolation "what a device, a container or a process can do to others" "$part
 part groups "what each group can do, and devices that differ" \
 	"$lab/run" --qemu -device --qemu pasid-testdev,addr=6,pasid-width=0,ats=on -- "$bindir/groups"
 part promises "every contract that is made can be kept" "$lab/run" -- "$bindir/promises"
-part reset "resets, time limits, DMA faults" "$lab/run" -- "$bindir/reset"
-part themes32 "the last eight as 32-bit programs" "$parts/themes32"
+part reset "resets, time limits, DMA faults" "$lab/run" -- "$lab/suites" "reset dma_fault"
+part themes32 "the suites from states on as 32-bit programs" "$parts/themes32"
 part clients "programs of each version" "$lab/run" -- sh -c "$bindir/client_v1 && $bindir/client_v2 insist"
 part hosts "two hosts, and what they have in common" "$parts/hosts"
 part lacking "rigs with less: skipped with a reason, nothing fails" "$parts/lacking"
@@ -71,7 +71,7 @@ part example "the example of the documentation" "$lab/run" -- "$bindir/example"
 part caps "what iommu-caps says of a host, and its exit status" "$parts/caps"
 part debug "every ioctl under lockdep, every allocation failing once" \
 	"$lab/run" --debug --build --timeout 3600 -- "$lab/suites" "query bind invalidate lifetime fail_nth contract \
-		page_request request_lifetime states pasids scope reset isolation" -T no_domain_id
+		page_request request_lifetime states pasids scope reset dma_fault isolation user_memory" -T no_domain_id
 part trace "trace events, read as the documentation says" "$lab/run" --debug --build --timeout 3600 -- "$lab/trace"
 
 lane last

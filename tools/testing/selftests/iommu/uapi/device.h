@@ -245,4 +245,16 @@ static inline int fault_fd_unlimited(int container, __u32 flags)
 	return fd;
 }
 
+/* Memory of the guest, an empty table in it, and a page that can be mapped */
+static inline int open_requester(struct nest *n, struct pgt *pt, __u64 *page)
+{
+	int rc;
+
+	rc = guest_memory(n, GUEST_BASE);
+	if (!rc)
+		rc = pgt_init(pt, &n->mem);
+	*page = gmem_alloc(&n->mem, PGT_4K, PGT_4K);
+	return rc;
+}
+
 #endif /* _SELFTESTS_IOMMU_UAPI_DEVICE_H */

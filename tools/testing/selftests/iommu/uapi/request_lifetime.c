@@ -392,4 +392,142 @@ TEST_F_TIMEOUT(page_request, unbind_two, SLOW)
 	nest_close(&other.n);
 }
 
+/* ---- page requests that wait across a replace ---- */
+
+/* A PASID that the guest picks */
+#define PASID		5
+
+FIXTURE(waits)
+{
+	struct nest n;
+	struct pgt pt[2];
+	__u64 page;
+	int fd;
+	__u32 tag;
+};
+
+FIXTURE_VARIANT(waits)
+{
+	__u32 pasid;
+};
+
+FIXTURE_VARIANT_ADD(waits, no_pasid)
+{
+	.pasid = 0,
+};
+
+FIXTURE_VARIANT_ADD(waits, pasid)
+{
+	.pasid = PASID,
+};
+
+FIXTURE_SETUP(waits)
+{
+	struct nest *n = &self->n;
+
+	if (!need_extension(_metadata) ||
+	    !test_open(_metadata, n, 1, 1, VFIO_TYPE1_NESTING_IOMMU))
+		return;
+	if (!(n->caps.features & IOMMU_UAPI_FEAT_PAGE_REQUEST))
+		SKIP(return, "the second device can't request pages");
+	ASSERT_OK(guest_memory(n, GUEST_BASE));
+	ASSERT_OK(pgt_init(&self->pt[0], &n->mem));
+	ASSERT_OK(pgt_init(&self->pt[1], &n->mem));
+	self->page = gmem_alloc(&n->mem, PGT_4K, PGT_4K);
+	self->tag = pasid_tag(variant->pasid);
+	self->fd = fault_fd_unlimited(n->container, 0);
+	ASSERT_LE(0, self->fd);
+	ASSERT_OK(bind_requests(n, variant->pasid, self->pt[0].root));
+}
+
+FIXTURE_TEARDOWN(waits)
+{
+}
+
+static int replace_waiting(struct _test_data_waits *self, __u32 pasid,
+			   __u64 flags)
+{
+	struct bind_arg arg;
+
+	bind_init(&arg, &self->n, pasid, self->pt[1].root);
+	arg.data.flags = IOMMU_UAPI_BIND_REPLACE | flags;
+	return do_bind(&self->n, &arg);
+}
+
+/* Read before the replace or after it: answered with its cookie, it goes on */
+TEST_F_TIMEOUT(waits, replace, SLOW)
+{
+	struct iommu_uapi_page_request req;
+	struct nest *n = &self->n;
+	__u64 got = 0;
+	int early;
+
+	for (early = 0; early < 2; early++) {
+		__u64 va = GUEST_VA + early * PGT_4K;
+
+		mem_set(gmem_ptr(&n->mem, self->page), 0x1000 + early);
+		ASSERT_EQ(TESTDEV_PENDING, start(n, TESTDEV_CMD_ATS_READ,
+						 self->tag, 7, 0, va));
+		ASSERT_EQ(1, wait_waiting(n->container, 1));
+		if (early)
+			ASSERT_OK(read_now(self->fd, &req));
+		ASSERT_OK(replace_waiting(self, variant->pasid,
+					  IOMMU_UAPI_BIND_PAGE_REQUEST));
+		EXPECT_EQ(TESTDEV_PENDING,
+			  testdev_get32(&n->td, TESTDEV_REG_RESULT));
+		EXPECT_EQ(early, nr_answers(n));
+		if (!early)
+			ASSERT_OK(read_now(self->fd, &req));
+		EXPECT_EQ(va, req.addr);
+		/* Only the new table has the page. */
+		ASSERT_OK(pgt_map(&self->pt[1], va, self->page, PGT_4K, PGT_RW));
+		ASSERT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+		EXPECT_EQ(TESTDEV_DONE, wait_result(n));
+		testdev_get(&n->td, TESTDEV_REG_BUF, &got, sizeof(got));
+		EXPECT_EQ(0x1000 + early, got);
+		/* Answered once */
+		EXPECT_ERR(ENOENT, respond(self->fd, &req,
+					   IOMMU_UAPI_RESP_SUCCESS));
+		EXPECT_EQ(early + 1, nr_answers(n));
+	}
+}
+
+/* The new binding takes no page requests, or there is none: what waits ends */
+TEST_F_TIMEOUT(waits, replace_ends, SLOW)
+{
+	struct iommu_uapi_page_request req;
+	struct nest *n = &self->n;
+	int how, rc;
+
+	for (how = 0; how < 3; how++) {
+		ASSERT_EQ(0, request_at(n, self->tag, 5, GUEST_VA));
+		ASSERT_OK(read_one(self->fd, &req));
+		if (how == 0)
+			rc = replace_waiting(self, variant->pasid, 0);
+		else if (how == 1)
+			rc = bind_second_level(n, variant->pasid,
+					       IOMMU_UAPI_BIND_REPLACE);
+		else
+			rc = replace_waiting(self, variant->pasid,
+					     IOMMU_UAPI_BIND_PAGE_REQUEST |
+					     1ULL << 40);
+		EXPECT_EQ(how == 2 ? -EOPNOTSUPP : 0, rc);
+		EXPECT_EQ(how + 1, wait_answers(n, how + 1));
+		EXPECT_EQ(CODE_INVALID, answer(n, how, TESTDEV_REG_PRCODE));
+		EXPECT_ERR(ENOENT, respond(self->fd, &req,
+					   IOMMU_UAPI_RESP_SUCCESS));
+		EXPECT_EQ(how == 2 ? -ENOENT : 0, unbind(n, variant->pasid));
+		ASSERT_OK(bind_requests(n, variant->pasid, self->pt[0].root));
+	}
+	/* And from none to some */
+	ASSERT_OK(replace_waiting(self, variant->pasid, 0));
+	ASSERT_OK(replace_waiting(self, variant->pasid,
+				  IOMMU_UAPI_BIND_PAGE_REQUEST));
+	ASSERT_EQ(0, request_at(n, self->tag, 6, GUEST_VA));
+	ASSERT_OK(read_one(self->fd, &req));
+	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_EQ(4, wait_answers(n, 4));
+	EXPECT_EQ(CODE_SUCCESS, answer(n, 3, TESTDEV_REG_PRCODE));
+}
+
 TEST_HARNESS_MAIN

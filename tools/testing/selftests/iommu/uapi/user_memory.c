@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Ioctls that wait for memory of the user: nobody else waits for them.
+ */
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <linux/fuse.h>
+
+#include "device.h"
+#include "harness.h"
+
+#define PASID		3
+/* Where a test maps a page */
+#define SPARE		(GUEST_BASE + 0x10000000)
+
+/*
+ * A FUSE file system whose root is a file of one page. A read of the page waits for
+ * let_go().
+ */
+struct lazy {
+	int fuse;
+	int reading;		/* eventfd: a read has arrived */
+	int go;			/* eventfd: let it go on */
+	int mnt;
+	void *page;
+};
+
+union lazy_reply {
+	struct fuse_init_out init;
+	struct fuse_attr_out attr;
+	struct fuse_open_out open;
+	char page[PGT_4K];
+};
+
+/* Returns the length of the reply, or -errno. */
+static int lazy_answer(struct lazy *lazy, const struct fuse_in_header *in,
+		       union lazy_reply *out)
+{
+	__u64 one = 1;
+
+	switch (in->opcode) {
+	case FUSE_INIT:
+		out->init.major = FUSE_KERNEL_VERSION;
+		out->init.minor = FUSE_KERNEL_MINOR_VERSION;
+		out->init.max_write = PGT_4K;
+		return sizeof(out->init);
+	case FUSE_GETATTR:
+		out->attr.attr.ino = FUSE_ROOT_ID;
+		out->attr.attr.size = PGT_4K;
+		out->attr.attr.mode = S_IFREG | 0600;
+		out->attr.attr.nlink = 1;
+		return sizeof(out->attr);
+	case FUSE_OPEN:
+		return sizeof(out->open);
+	case FUSE_READ:
+		if (write(lazy->reading, &one, sizeof(one)) != sizeof(one) ||
+		    read(lazy->go, &one, sizeof(one)) != sizeof(one))
+			return -EIO;
+		return PGT_4K;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+static void *lazy_serve(void *data)
+{
+	struct {
+		struct fuse_out_header head;
+		union lazy_reply body;
+	} reply;
+	struct lazy *lazy = data;
+	union {
+		struct fuse_in_header head;
+		char room[FUSE_MIN_READ_BUFFER + PGT_4K];
+	} request;
+	int len;
+
+	while (read(lazy->fuse, &request, sizeof(request)) > 0) {
+		memset(&reply, 0, sizeof(reply));
+		len = lazy_answer(lazy, &request.head, &reply.body);
+		reply.head.unique = request.head.unique;
+		reply.head.error = len < 0 ? len : 0;
+		reply.head.len = sizeof(reply.head) + (len < 0 ? 0 : len);
+		if (write(lazy->fuse, &reply, reply.head.len) < 0)
+			break;
+	}
+	return NULL;
+}
+
+/* Returns the mount, which nobody else sees, or -errno. */
+static int lazy_mount(int fuse)
+{
+	char text[16];
+	int fs, mnt;
+
+	snprintf(text, sizeof(text), "%d", fuse);
+	fs = fsopen("fuse", FSOPEN_CLOEXEC);
+	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "fd", text, 0) ||
+	    fsconfig(fs, FSCONFIG_SET_STRING, "rootmode", "100000", 0) ||
+	    fsconfig(fs, FSCONFIG_SET_STRING, "user_id", "0", 0) ||
+	    fsconfig(fs, FSCONFIG_SET_STRING, "group_id", "0", 0) ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		return -errno;
+	mnt = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	close(fs);
+	return mnt < 0 ? -errno : mnt;
+}
+
+static int lazy_open_file(struct lazy *lazy)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", lazy->mnt);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int lazy_open(struct lazy *lazy)
+{
+	pthread_t thread;
+	struct stat st;
+	int fd;
+
+	lazy->fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	lazy->reading = eventfd(0, 0);
+	lazy->go = eventfd(0, 0);
+	if (lazy->fuse < 0 || lazy->reading < 0 || lazy->go < 0)
+		return -errno;
+	lazy->mnt = lazy_mount(lazy->fuse);
+	if (lazy->mnt < 0)
+		return lazy->mnt;
+	if (pthread_create(&thread, NULL, lazy_serve, lazy))
+		return -EAGAIN;
+	fd = lazy_open_file(lazy);
+	/* The kernel learns the size of the file only when it is asked for it. */
+	if (fd < 0 || fstat(fd, &st))
+		return -errno;
+	/* A private mapping: VFIO can't pin pages of a shared one. */
+	lazy->page = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd,
+			  0);
+	close(fd);
+	return lazy->page == MAP_FAILED ? -errno : 0;
+}
+
+FIXTURE(held)
+{
+	struct nest n;
+	struct pgt pt;
+	struct lazy lazy;
+};
+
+FIXTURE_SETUP(held)
+{
+	struct nest *n = &self->n;
+
+	if (!need_extension(_metadata) ||
+	    !test_open(_metadata, n, 0, 1, VFIO_TYPE1_NESTING_IOMMU))
+		return;
+	if (access("/dev/fuse", F_OK))
+		SKIP(return, "needs FUSE");
+	ASSERT_OK(lazy_open(&self->lazy));
+	ASSERT_OK(guest_memory(n, GUEST_BASE));
+	ASSERT_OK(pgt_init(&self->pt, &n->mem));
+	ASSERT_OK(bind_table(n, PASID, self->pt.root));
+}
+
+FIXTURE_TEARDOWN(held)
+{
+}
+
+struct caller {
+	pthread_t thread;
+	int container;
+	unsigned long cmd;
+	void *arg;
+	int rc;
+};
+
+static void *call(void *data)
+{
+	struct caller *c = data;
+
+	c->rc = xioctl(c->container, c->cmd, c->arg);
+	return NULL;
+}
+
+/* Returns when the call waits for the page. */
+static int hold(struct _test_data_held *self, struct caller *c,
+		unsigned long cmd, void *arg)
+{
+	__u64 one;
+	int rc;
+
+	*c = (struct caller){
+		.container = self->n.container,
+		.cmd = cmd,
+		.arg = arg,
+	};
+	rc = -pthread_create(&c->thread, NULL, call, c);
+	if (rc)
+		return rc;
+	return read(self->lazy.reading, &one, sizeof(one)) == sizeof(one) ?
+		       0 : -errno;
+}
+
+/* Let the call have the page, wait for its end, and drop the page again. */
+static int let_go(struct _test_data_held *self, struct caller *c)
+{
+	__u64 one = 1;
+	int fd;
+
+	if (write(self->lazy.go, &one, sizeof(one)) != sizeof(one))
+		return -errno;
+	pthread_join(c->thread, NULL);
+	madvise(self->lazy.page, PGT_4K, MADV_DONTNEED);
+	/* FUSE drops the pages of a file that is opened. */
+	fd = lazy_open_file(&self->lazy);
+	close(fd);
+	return fd < 0 ? fd : 0;
+}
+
+/* Unbind the device from its driver, as an administrator does, and bind it again. */
+static int take_back(struct nest *n)
+{
+	int rc;
+
+	if (n->td.fd >= 0)
+		close(n->td.fd);
+	n->td.fd = -1;
+	rc = testdev_unbind(n->bdf);
+	return rc ? rc : testdev_bind_vfio(n->bdf);
+}
+
+static int locked_kib(void)
+{
+	char line[128];
+	int kib = -1;
+	FILE *f = fopen("/proc/self/status", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "VmLck: %d", &kib);
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+/* A device can be unbound while an ioctl of its container waits for user memory. */
+TEST_F_TIMEOUT(held, take_back, SLOW)
+{
+	static const unsigned long cmds[] = {
+		VFIO_IOMMU_GET_INFO, VFIO_IOMMU_MAP_DMA,
+		VFIO_IOMMU_BIND_GPASID, VFIO_IOMMU_CACHE_INVALIDATE,
+		VFIO_IOMMU_PASID_REQUEST, VFIO_IOMMU_NEGOTIATE,
+	};
+	struct nest *n = &self->n;
+	struct caller c;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_LEN(cmds); i++) {
+		ASSERT_OK(hold(self, &c, cmds[i], self->lazy.page));
+		EXPECT_OK(take_back(n));
+		ASSERT_OK(let_go(self, &c));
+		/* The page is full of zeroes, so argsz is 0. */
+		EXPECT_ERR(EINVAL, c.rc)
+			TH_LOG("command 0x%lx", cmds[i]);
+		EXPECT_EQ(0, locked_kib());
+
+		/* Set up the container again. */
+		close(n->group);
+		n->group = nest_open_group(n->group_id);
+		ASSERT_LE(0, n->group);
+		ASSERT_OK(xioctl(n->group, VFIO_GROUP_SET_CONTAINER,
+				 &n->container));
+		ASSERT_OK(xioctl_num(n->container, VFIO_SET_IOMMU,
+				     VFIO_TYPE1_NESTING_IOMMU));
+		ASSERT_OK(nest_device(n));
+		ASSERT_OK(nest_map(n->container, n->mem.base, GUEST_BASE,
+				   GUEST_SIZE, VFIO_DMA_MAP_FLAG_READ |
+					       VFIO_DMA_MAP_FLAG_WRITE));
+		EXPECT_OK(bind_table(n, PASID, self->pt.root));
+	}
+}
+
+/* Is a process in uninterruptible sleep? */
+static int process_waits(pid_t pid)
+{
+	char path[32], line[256], *state;
+	int waits = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	if (f && fgets(line, sizeof(line), f)) {
+		state = strrchr(line, ')');
+		waits = state && state[2] == 'D';
+	}
+	if (f)
+		fclose(f);
+	return waits;
+}
+
+/* Fork a process that waits for admin_start(), without VFIO's descriptors. */
+static pid_t admin_fork(struct nest *n, int *start)
+{
+	pid_t pid;
+	char c;
+	int p[2];
+
+	if (pipe(p))
+		return -1;
+	pid = fork();
+	if (pid) {
+		close(p[0]);
+		*start = p[1];
+		return pid;
+	}
+	close(p[1]);
+	close(n->td.fd);
+	close(n->group);
+	close(n->container);
+	n->td.fd = -1;
+	if (read(p[0], &c, 1) != 1)
+		_exit(1);
+	return 0;
+}
+
+static int admin_start(int start)
+{
+	return write(start, "", 1) == 1 ? 0 : -errno;
+}
+
+static int admin_end(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, 0) == pid && !status ? 0 : -ECHILD;
+}
+
+/*
+ * Unbinding a device waits while memory is being pinned for it. Other devices are not
+ * affected. This process can't map memory meanwhile: the ioctl holds its mmap_lock.
+ */
+TEST_F_TIMEOUT(held, others, SLOW)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (uintptr_t)self->lazy.page,
+		.iova = SPARE,
+		.size = PGT_4K,
+	};
+	struct nest *n = &self->n;
+	pid_t taking, giving;
+	int start[2];
+	struct caller c;
+	char other[16];
+
+	if (testdev_find(other, 1, 1))
+		SKIP(return, "needs two devices");
+	taking = admin_fork(n, &start[0]);
+	if (!taking)
+		_exit(!!take_back(n));
+	giving = admin_fork(n, &start[1]);
+	if (!giving) {
+		while (!process_waits(taking))
+			sched_yield();
+		_exit(testdev_bind_vfio(other) || testdev_unbind(other) ||
+		      testdev_bind_vfio(other) || !process_waits(taking));
+	}
+	ASSERT_LT(0, taking);
+	ASSERT_LT(0, giving);
+
+	ASSERT_OK(hold(self, &c, VFIO_IOMMU_MAP_DMA, &map));
+	close(n->td.fd);
+	ASSERT_OK(admin_start(start[0]));
+	ASSERT_OK(admin_start(start[1]));
+	EXPECT_OK(admin_end(giving));
+	ASSERT_OK(let_go(self, &c));
+	EXPECT_OK(admin_end(taking));
+	EXPECT_EQ(0, locked_kib());
+}
+
+TEST_HARNESS_MAIN
