@@ -29,6 +29,7 @@ part versions "kernels and programs of different times" "$parts/versions"
 part both "what the fixes do for IOMMUFD" "$lab/run" --both --build --timeout 3600 -- "$bindir/oracle" -v cached
 part launch "QEMU names what a host lacks" "$parts/launch"
 part bench "what the calls cost, against IOMMUFD and the unpatched kernel" "$lab/bench" --short
+part kunittool "kunit.py builds and runs the KUnit tests" "$parts/kunittool"
 part each "each commit builds alone, options on and off" "$parts/each"
 part abi "what programs were built with stays as it was" "$parts/abi"
 part docs "the documentation builds without a warning" "$parts/docs"
@@ -68,6 +69,7 @@ part hosts "two hosts, and what they have in common" "$parts/hosts"
 part lacking "rigs with less: skipped with a reason, nothing fails" "$parts/lacking"
 part plain "without nesting: skipped with a reason, nothing new in the log" "$parts/plain"
 part example "the example of the documentation" "$lab/run" -- "$bindir/example"
+part kselftest "as KernelCI and LAVA build and run the selftests" "$parts/kselftest"
 part caps "what iommu-caps says of a host, and its exit status" "$parts/caps"
 part debug "every ioctl under lockdep, every allocation failing once" \
 	"$lab/run" --debug --build --timeout 3600 -- "$lab/suites" "query bind invalidate lifetime fail_nth contract \
