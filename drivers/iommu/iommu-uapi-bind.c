@@ -242,8 +242,8 @@ static void binding_set(struct iommu_uapi_binding *binding,
  *	enabled for @dev
  *
  * With IOMMU_NO_PASID the nested domain takes the place of @s2 for requests
- * without PASID. If it fails they may be blocked: the carrier follows with
- * iommu_uapi_block() so that they are.
+ * without PASID. After an error these may or may not be blocked; the carrier
+ * calls iommu_uapi_block() to be sure.
  *
  * Context: may sleep. Takes the mutex of the group of @dev, so it can't be
  * called from iommu_group_for_each_dev(). The carrier keeps @dev, @s2, @faults,
@@ -385,8 +385,8 @@ EXPORT_SYMBOL_GPL(iommu_uapi_replace);
  * iommu_uapi_unbind - undo a bind
  * @binding: what iommu_uapi_bind() returned. Freed.
  *
- * When this returns, requests with the PASID are blocked, those without PASID
- * included; no translation of the guest's table is left in the host, and its
+ * When this returns, requests with the PASID (requests without PASID, if it is
+ * IOMMU_NO_PASID) are blocked, nothing of the guest's table is cached, and its
  * page requests are answered.
  *
  * Context: may sleep. Takes the mutex of the group of the device.

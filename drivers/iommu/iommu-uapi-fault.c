@@ -34,8 +34,8 @@
 #include "iommu-uapi-trace.h"
 
 /*
- * What may wait in a queue, in page request groups, and in page requests of one
- * group. As many groups that ran out of time are remembered.
+ * Limits of a queue: page request groups, page requests in one group, and DMA
+ * faults. As many groups that ran out of time are remembered as may wait.
  */
 #define MAX_GROUPS	IOMMU_UAPI_MAX_GROUPS
 #define MAX_REQUESTS	IOMMU_UAPI_MAX_GROUP_REQUESTS
@@ -60,16 +60,16 @@ MODULE_PARM_DESC(page_response_max_ms,
  * @users: one for the carrier, one for an open file, one for each device
  * @lock: protects everything below
  * @groups: list of struct waiting_group in the order of arrival
- * @unread: those that have not been read, in the same order
- * @given: those that have been read, by the index of the page request group
- * @nr_groups: number of them
- * @nr_new: number of those that have not been read. Also read without the lock
- *	by whoever waits
+ * @unread: those of @groups that have not been read, in the same order
+ * @given: those of @groups that have been read, by page request group index
+ * @nr_groups: number of page request groups in @groups
+ * @nr_new: number of page request groups in @unread. Whoever waits reads it
+ *	without the lock
  * @late: list of struct waiting_group that were read and ran out of time, so that
  *	a late answer can be told from a wrong one
  * @nr_late: number of them
  * @next_cookie: cookie of the next page request group
- * @overflows: page request groups that found no room
+ * @overflows: page request groups that were too large or found no room
  * @timeouts: page request groups that nobody answered in time
  * @timeout_ms: time limit for an answer, or 0
  * @version: of the records that are read
@@ -186,7 +186,7 @@ static void faults_forget_late(struct iommu_uapi_faults *faults,
 	kfree(late);
 }
 
-/* All page requests of @binding, or of all bindings if that is NULL. */
+/* Answer all page requests of @binding, or of all bindings if that is NULL. */
 static void faults_answer_all(struct iommu_uapi_faults *faults,
 			      struct iommu_uapi_binding *binding)
 {
@@ -305,8 +305,8 @@ static void faults_refuse(struct iommu_uapi_binding *binding,
 }
 
 /*
- * Whatever happens, the group is answered or kept: after an error the caller
- * would answer, with a failure that ends the device's page requests for good.
+ * Always returns 0, with the group answered or queued. After an error the caller
+ * would respond with a failure, which ends the device's page requests for good.
  */
 static int faults_take(struct iopf_group *group)
 {
@@ -319,7 +319,7 @@ static int faults_take(struct iopf_group *group)
 	bool servable = faults_servable(binding, group);
 	struct waiting_group *waiting;
 
-	/* The caller answers what is on its list when the device goes. */
+	/* Off the device's list: its groups are answered when the device goes. */
 	iopf_group_dequeue(group);
 	if (!faults) {
 		faults_refuse(binding, group, -ECANCELED);
@@ -352,7 +352,7 @@ static int faults_take(struct iopf_group *group)
 	faults->nr_groups++;
 	trace_iommu_uapi_page_request(binding, prm->grpid, prm->addr,
 				      group->fault_count, 0);
-	/* Otherwise it is set for a group that came before, or is gone. */
+	/* A pending timer is for an earlier group, so it is early enough. */
 	if (faults->timeout_ms && !delayed_work_pending(&faults->expire))
 		mod_delayed_work(system_unbound_wq, &faults->expire,
 				 faults_limit(faults));
@@ -431,7 +431,7 @@ static ssize_t faults_give(struct iommu_uapi_faults *faults, char __user *buf,
 	if (i == nr)
 		return nr * size;
 
-	/* It is the next one again, unless it has been answered since. */
+	/* Make the group unread again, unless it has been answered since. */
 	mutex_lock(&faults->lock);
 	list_for_each_entry(waiting, &faults->groups, node) {
 		if (waiting->cookie == cookie) {
@@ -447,7 +447,7 @@ static ssize_t faults_give(struct iommu_uapi_faults *faults, char __user *buf,
 	return -EFAULT;
 }
 
-/* The same for the oldest DMA fault. */
+/* Give the oldest DMA fault, if there is one. It is lost if the copy fails. */
 static ssize_t faults_give_dma(struct iommu_uapi_faults *faults,
 			       char __user *buf, size_t left)
 {
@@ -478,7 +478,7 @@ static ssize_t faults_give_dma(struct iommu_uapi_faults *faults,
 	return -EFAULT;
 }
 
-/* Does not sleep, since it is called by whoever is about to. */
+/* The condition of a wait_event(), so it must not sleep. */
 static bool faults_readable(struct iommu_uapi_faults *faults)
 {
 	return READ_ONCE(faults->nr_new) || READ_ONCE(faults->nr_dma) ||
@@ -714,8 +714,8 @@ EXPORT_SYMBOL_GPL(iommu_uapi_faults_alloc);
  *	struct iommu_uapi_page_request
  * @dma_faults: whether DMA faults can be read too
  *
- * A queue has one file at a time. The time limit is what it was, or else that of
- * the administrator.
+ * A queue has one file at a time. The first one starts with the time limit of the
+ * administrator, a later one with that of the file before.
  *
  * Context: may sleep.
  *
@@ -776,7 +776,7 @@ int iommu_uapi_faults_check_timeout(u32 timeout_ms)
 {
 	unsigned int most = READ_ONCE(page_response_max_ms);
 
-	/* No limit is more than any. */
+	/* 0 is no limit: it wraps, and is longer than any. */
 	return most && timeout_ms - 1 >= most ? -EDQUOT : 0;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_faults_check_timeout);
@@ -839,7 +839,8 @@ EXPORT_SYMBOL_GPL(iommu_uapi_faults_put);
  * iommu_uapi_faults_count - what happened to page requests and DMA faults
  * @faults: the queue
  * @waiting: set to the number of page request groups without an answer
- * @overflows: set to the number of page request groups that found no room
+ * @overflows: set to the number of page request groups that were too large or
+ *	found no room
  * @timeouts: set to the number of page request groups that nobody answered in
  *	time
  * @lost: set to the number of DMA faults that found no room
@@ -1030,7 +1031,7 @@ void iommu_uapi_faults_start(struct iommu_uapi_binding *binding,
 			     struct iommu_uapi_faults *faults)
 {
 	WRITE_ONCE(binding->faults, faults);
-	/* Stays, since the caller of the handler looks at it more than once. */
+	/* Never cleared: the caller of the handler reads it more than once. */
 	nested->iopf_handler = faults_take;
 }
 

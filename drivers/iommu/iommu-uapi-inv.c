@@ -169,13 +169,14 @@ static int inv_check(const struct iommu_uapi_cache_invalidate_info *info,
  * Context: any.
  *
  * Return: number of entries, from the first, that are good and for the same
- * bindings, at least 1 and not necessarily all of these. If the first one is bad:
- * -EOPNOTSUPP if a flag, or a pair of cache and granularity, is not among @caps, or
- * reserved bytes are not 0, among them those of the union that the granularity's
- * member does not cover; -EINVAL if no cache is named, the PASID is missing, too
- * wide or must not be there, a field is set whose flag is not, both a group and a
- * guest's domain id are named, or the range is empty, not aligned or not
- * canonical; -EOVERFLOW if the range wraps.
+ * bindings: at least 1, and not always all of them. Or what is wrong with the
+ * first entry:
+ * -EOPNOTSUPP if @caps lack a flag, or a pair of cache and granularity, or if
+ * reserved bytes, or bytes of the union outside of the valid member, are not 0;
+ * -EINVAL if no cache is named, the PASID is missing, too wide or must not be
+ * there, a field is set without its flag, both a group and a guest's domain id
+ * are named, or the range is empty, not aligned or not canonical;
+ * -EOVERFLOW if the range wraps.
  */
 int iommu_uapi_invalidate_check(const struct iommu_uapi_cache_invalidate_info *info,
 				u32 nr, const struct iommu_uapi_caps *caps,

@@ -115,9 +115,9 @@ static int size_in_row(const u16 *row, u32 version)
  *
  * Context: any.
  *
- * Return: the size in bytes, always above 0; -EINVAL if there is no such type,
- * no version 0, or no such structure in that version; -EOPNOTSUPP if the
- * version is newer than IOMMU_UAPI_VERSION.
+ * Return: the size in bytes, always above 0; -EINVAL if @type is unknown, @version
+ * is 0, or that version has no such structure; -EOPNOTSUPP if the version is
+ * newer than IOMMU_UAPI_VERSION.
  */
 int iommu_uapi_get_size(enum iommu_uapi_type type, u32 version)
 {
@@ -360,13 +360,13 @@ void iommu_uapi_caps_intersect(struct iommu_uapi_caps *caps,
 				     other->guest_pasid_bits);
 	caps->max_bindings = min(caps->max_bindings, other->max_bindings);
 	caps->page_sizes &= other->page_sizes;
-	/* Whoever has an erratum, both have it. */
+	/* An erratum of either applies to both. */
 	caps->errata |= other->errata;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_caps_intersect);
 
 /**
- * iommu_uapi_caps_intersect_iommu - the same, but only for IOMMUs
+ * iommu_uapi_caps_intersect_iommu - reduce to what two devices' IOMMUs share
  * @caps: reduced to what the IOMMU of @other has too; what belongs to a device
  *	becomes what either has
  * @other: what iommu_uapi_get_caps() said about another device
@@ -508,7 +508,7 @@ static bool contract_format_ok(const struct iommu_uapi_caps *needs)
 	if (!(needs->formats & vtd))
 		return !needs->addr_width && !needs->vtd_flags &&
 		       !(needs->bind_flags & IOMMU_UAPI_BIND_PAGE_REQUEST);
-	/* The lowest page of guest-physical memory has to have room for a table. */
+	/* Guest-physical addresses have to be wider than the offset in a page. */
 	return (needs->addr_width == 48 || needs->addr_width == 57) &&
 	       needs->gpa_width > ilog2(TABLE_PAGE_SIZE);
 }

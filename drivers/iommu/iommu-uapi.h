@@ -62,9 +62,9 @@ static inline bool addr_canonical(u64 addr, u32 width)
 }
 
 /*
- * Are two invalidations for ranges, and differ in nothing but the first address and the
- * number of granules? Then what has been checked of one need not be checked of the
- * other. Inline, since the core and a driver ask that of each entry of an array.
+ * Do two invalidations of ranges differ only in the first address and the number
+ * of granules? Then the other fields need not be checked again. Inline, since the
+ * core and the driver call it for each entry of an array.
  */
 static inline bool
 iommu_uapi_inv_alike(const struct iommu_uapi_cache_invalidate_info *a,

@@ -66,11 +66,11 @@ struct vfio_nesting_pasid {
  *	that are bound, or that its contract has set aside
  * @no_pasid: stands for requests without PASID
  * @nr_pasids: number of PASIDs that are owned or bound, or being allocated
- * @kinds: number of kinds of groups so far
+ * @kinds: the next value for @kind of struct vfio_nesting_group
  * @faults: where page requests go; NULL until user space asks for them
  * @committed: whether there is a contract
  * @devices_differ: whether the contract lets groups lack what belongs to a device
- * @contract: what every group can do, and more than which none may be asked for
+ * @contract: what is promised; calls can't ask for more
  * @contract_size: size of @contract in its version
  * @contract_pasids: takes the place of the quota
  */
@@ -263,8 +263,8 @@ static void vfio_nesting_put_pasid(struct vfio_nesting *nesting,
 }
 
 /*
- * What all groups with an IOMMU have in common, or, if @devices_differ, all
- * IOMMUs, and any device.
+ * What all groups with an IOMMU have in common. With @devices_differ: what all
+ * their IOMMUs have in common, and what at least one device has.
  */
 static int vfio_nesting_common_caps(struct vfio_nesting *nesting,
 				    bool devices_differ,
@@ -368,7 +368,7 @@ static int vfio_nesting_enable_requests(struct vfio_nesting_group *group)
 	return rc;
 }
 
-/* Tell @nesting->faults what concerns the device of @group. */
+/* Send faults of the device to @nesting->faults, and enable page requests. */
 static int vfio_nesting_add_faults(struct vfio_nesting *nesting,
 				   struct vfio_nesting_group *group)
 {
@@ -645,7 +645,7 @@ EXPORT_SYMBOL_GPL(vfio_nesting_version);
  * vfio_nesting_can_map_ro - can memory be mapped read-only?
  * @nesting: state of the container
  *
- * Return: false if the second level of any group can't have such mappings.
+ * Return: false if the second level or the contract of any group rules it out.
  */
 bool vfio_nesting_can_map_ro(struct vfio_nesting *nesting)
 {
@@ -717,7 +717,7 @@ static int vfio_nesting_build_group_caps(struct vfio_nesting *nesting,
 	return 0;
 }
 
-/* Adds nothing if nothing can be bound. */
+/* Without a contract, adds nothing if nothing can be bound. */
 static int vfio_nesting_build_nesting_caps(struct vfio_nesting *nesting,
 					   struct vfio_info_cap *caps)
 {
@@ -908,7 +908,7 @@ static void vfio_nesting_disown(struct vfio_nesting *nesting,
 	vfio_nesting_put_pasid(nesting, pasid);
 }
 
-/* Takes as long as there are PASIDs to free, not as the range is wide. */
+/* Visits only the container's PASIDs, however wide the range is. */
 static int vfio_nesting_pasid_free(struct vfio_nesting *nesting, u32 first,
 				   u32 last)
 {
@@ -1157,7 +1157,7 @@ vfio_nesting_for_each(struct vfio_nesting *nesting,
  * struct vfio_nesting_run - successive entries that are for the same bindings
  * @scope: which bindings
  * @accepts: group that the entries were checked for
- * @mixed: whether a binding is in a group that can do something else
+ * @mixed: whether a binding's group is of another kind than @accepts
  * @fits: whether there is a binding whose table has the addresses of the first entry
  * @nr_bound: number of bindings
  * @bound: the bindings, if they are not too many
@@ -1253,7 +1253,7 @@ static int vfio_nesting_add_binding(struct vfio_nesting_binding *binding,
 	run->mixed = true;
 	rc = iommu_uapi_invalidate_check(run->info, run->nr,
 					 &binding->group->allowed, &scope);
-	/* An IOMMU with narrower addresses has no table that they could be in. */
+	/* Addresses too wide for this IOMMU: its tables hold none of them. */
 	if (rc == -EINVAL)
 		rc = 1;
 	if (rc < 0)
@@ -1308,7 +1308,7 @@ static int vfio_nesting_flush(struct vfio_nesting_run *run)
 		run->nr = done;
 	}
 	run->nr_bound = 0;
-	/* Entries that took effect elsewhere have to do so here too. */
+	/* Go on with the entries that have taken effect for other bindings. */
 	return run->nr ? 0 : rc;
 }
 
@@ -1466,7 +1466,7 @@ err_drop:
 	return rc;
 }
 
-/* Are there bindings or anything else that no contract covers? */
+/* Does the container have PASIDs, bindings or a queue for page requests? */
 static bool vfio_nesting_is_used(struct vfio_nesting *nesting)
 {
 	struct vfio_nesting_group *group;

@@ -32,9 +32,9 @@ enum iommu_uapi_type {
 
 /**
  * struct iommu_uapi_ops - what a driver offers to guests that own page tables
- * @get_caps: fill in @caps for @dev on top of @s2, except the version, which the
- *	core sets. -EOPNOTSUPP where the IOMMU of @dev can't nest. Changes no
- *	state.
+ * @get_caps: fill in @caps for @dev on top of @s2, except the version and
+ *	guest_pasid_bits, which the core sets. -EOPNOTSUPP if the IOMMU of @dev
+ *	can't nest. Must not change any state.
  * @domain_alloc_nested: check @data, whose generic fields the core has
  *	checked, against the hardware, and make a nested domain on top of @s2.
  *	It is attached like any other domain.
@@ -79,9 +79,9 @@ struct iommu_uapi_faults;
  * @pasid: the PASID; IOMMU_PASID_INVALID for all PASIDs
  * @by: IOMMU_UAPI_INV_ALL, or what @id is
  * @id: number of an IOMMU group, or a guest's domain id
- * @wide: whether the addresses of the first entry are beyond the narrowest tables,
- *	so that iommu_uapi_invalidate_fits() has to be asked; those of the others
- *	never are
+ * @wide: whether the first entry has addresses that the narrowest tables lack.
+ *	The caller must then check it with iommu_uapi_invalidate_fits(). Later
+ *	entries fit any table
  */
 struct iommu_uapi_inv_scope {
 	ioasid_t pasid;

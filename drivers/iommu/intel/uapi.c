@@ -20,7 +20,7 @@
 #include "iommu.h"
 #include "pasid.h"
 
-/* Flags of a bind that the PASID entry has bits for, and that are set there. */
+/* Flags of a bind that need ECAP.SRS or ECAP.EAFS */
 #define VTD_FLAGS_SRS	(IOMMU_UAPI_VTD_SRE | IOMMU_UAPI_VTD_WPE)
 #define VTD_FLAGS_EAFS	IOMMU_UAPI_VTD_EAFE
 
@@ -72,7 +72,7 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 	caps->page_sizes = SZ_4K | SZ_2M;
 	if (cap_fl1gp_support(iommu->cap))
 		caps->page_sizes |= SZ_1G;
-	/* With each domain id, a PASID stands for one table. The driver keeps two. */
+	/* One table per domain id and PASID; the driver keeps two domain ids. */
 	caps->max_bindings = min_t(u64, S32_MAX, (u64)(cap_ndoms(iommu->cap) - 2) *
 						 (pasid_supported(iommu) ?
 						  2 << ecap_pss(iommu->ecap) : 1));
@@ -105,8 +105,8 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 	}
 
 	/*
-	 * The PASID cache holds what the host wrote. A whole domain is
-	 * invalidated PASID by PASID.
+	 * No inv_pasid: the host writes the PASID entries, and flushes them
+	 * itself. A whole domain is invalidated PASID by PASID.
 	 */
 	caps->inv_iotlb = granu;
 	if (info->ats_enabled) {
@@ -206,7 +206,7 @@ static int intel_uapi_replace(struct device *dev, ioasid_t pasid,
 
 struct inv_batch {
 	struct intel_iommu *iommu;
-	/* Of the IOTLB's tag before */
+	/* Domain id and PASID of the last tag of the IOTLB */
 	u16 did;
 	ioasid_t pasid;
 	int ret;
@@ -365,9 +365,9 @@ static bool inv_unknown(const struct iommu_uapi_cache_invalidate_info *info)
 }
 
 /*
- * Check again what hardware would get wrong, and flags. @all is set to the caches that
- * lose everything of the PASID. Returns the number of good entries, from the first;
- * @err is what is wrong with the next one.
+ * Check flags, and again what hardware would get wrong. @all is set to the caches
+ * that lose everything of the PASID. Returns the number of good entries, from the
+ * first, and sets @err to what is wrong with the next one.
  */
 static u32 inv_check(const struct iommu_uapi_cache_invalidate_info *info, u32 nr,
 		     u8 *all, int *err)
@@ -500,7 +500,7 @@ struct intel_uapi_faults {
 	struct work_struct work;
 	/* DMA faults that found no room, since the last that did */
 	u32 lost;
-	/* One writes, the interrupt; one reads, the worker. */
+	/* Only the interrupt writes it, and only the worker reads it. */
 	DECLARE_KFIFO(fifo, struct intel_uapi_fault, 64);
 };
 
@@ -539,7 +539,7 @@ void intel_uapi_init(struct intel_iommu *iommu)
 	iommu->uapi_faults = faults;
 }
 
-/* The interrupt for faults is freed. */
+/* To be called after the interrupt for faults is freed */
 void intel_uapi_exit(struct intel_iommu *iommu)
 {
 	if (!iommu->uapi_faults)

@@ -245,7 +245,7 @@ struct iommu_uapi_cache_invalidate_info {
 
 /**
  * struct iommu_uapi_page_request - a device asks for a page
- * @version: the version of this structure, as asked for when the queue was made
+ * @version: the version of this structure, as asked for when the file was opened
  * @flags: combination of IOMMU_UAPI_REQ_*
  * @perm: combination of IOMMU_UAPI_PERM_*: what the device wants to do
  * @pasid: PASID of the request; 0 without IOMMU_UAPI_REQ_PASID_VAL
@@ -281,7 +281,7 @@ struct iommu_uapi_page_request {
 
 /**
  * struct iommu_uapi_dma_fault - DMA that the IOMMU has blocked
- * @version: the version of this structure, as asked for when the queue was made
+ * @version: the version of this structure, as asked for when the file was opened
  * @flags: IOMMU_UAPI_REQ_DMA_FAULT, and IOMMU_UAPI_REQ_PASID_VAL if @pasid is
  *	valid
  * @perm: IOMMU_UAPI_PERM_READ or IOMMU_UAPI_PERM_WRITE: what the device wanted
@@ -350,7 +350,8 @@ struct iommu_uapi_page_response {
  * @inv_dev_iotlb: the same for IOMMU_UAPI_CACHE_DEV_IOTLB
  * @inv_pasid: the same for IOMMU_UAPI_CACHE_PASID
  * @pasid_bits: width in bits of the PASIDs that can be bound; 0 where only
- *	requests without PASID can be bound
+ *	requests without PASID can be bound. In a contract it is only set with
+ *	IOMMU_UAPI_FEAT_HOST_PASID
  * @gpa_width: width in bits of the guest-physical addresses that the second
  *	level translates: bounds struct iommu_uapi_gpasid_bind_data.gpgd, and is the
  *	widest guest address width that a virtual IOMMU may show. A contract does
@@ -358,7 +359,7 @@ struct iommu_uapi_page_response {
  * @reserved: 0
  * @guest_pasid_bits: with IOMMU_UAPI_FEAT_GUEST_PASID, width in bits of the
  *	PASIDs that a guest may be shown: so many that each can be bound within the
- *	quota. At most @pasid_bits
+ *	quota. At most @pasid_bits, except in a contract
  * @max_bindings: page tables that one IOMMU can have bound at a time. All users
  *	of the host share them
  * @page_sizes: bit (1 << n) stands for pages of 2^n bytes in the first level. The
