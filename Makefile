@@ -15,6 +15,10 @@ check: packages-checks tree tree-qemu kernel-patched qemu ## run all tests (ONLY
 	@$(MAKE) -s -C lab checks
 	@lab/check $(ONLY)
 
+.PHONY: check-long
+check-long: tree tree-qemu kernel-patched qemu ## what takes too long for make check
+	@LAB_PARTS=$(CURDIR)/lab/parts-long.sh lab/check $(ONLY)
+
 .PHONY: html
 html: packages-html tree ## the documentation as pages: build/html
 	@lab/check docs

@@ -29,7 +29,6 @@ part versions "kernels and programs of different times" "$parts/versions"
 part both "what the fixes do for IOMMUFD" "$lab/run" --both --build --timeout 3600 -- "$bindir/oracle" -v cached
 part launch "QEMU names what a host lacks" "$parts/launch"
 part bench "what the calls cost, against IOMMUFD and the unpatched kernel" "$lab/bench" --short
-part kunittool "kunit.py builds and runs the KUnit tests" "$parts/kunittool"
 part each "each commit builds alone, options on and off" "$parts/each"
 part abi "what programs were built with stays as it was" "$parts/abi"
 part docs "the documentation builds without a warning" "$parts/docs"
