@@ -10,6 +10,7 @@
  */
 #include "device.h"
 #include "harness.h"
+#include "range.h"
 
 #define DEVICES		2
 #define KINDS		3
@@ -52,19 +53,9 @@ static const struct window {
 #define IOTLB		1
 #define DEVTLB		2
 
-struct slot {
-	__u64 va;
-	__u64 page;
-};
-
 struct probe {
 	const struct slot *slot;
 	__u64 va;
-};
-
-struct range {
-	__u64 first;
-	__u64 last;
 };
 
 /* What an entry is for. @by: 0, or the flag of an address range that says it */
@@ -543,51 +534,12 @@ static unsigned int has_to_go(struct _test_data_stale *self, int b,
 	return caches & IOTLB ? IOTLB | DEVTLB : caches;
 }
 
-/* The naturally aligned power of two around both */
-static struct range block(__u64 first, __u64 last)
-{
-	struct range r = { first & -PGT_4K, last | (PGT_4K - 1) };
-	__u64 size = PGT_4K;
-
-	while (r.first + size - 1 < r.last) {
-		size *= 2;
-		r.first &= -size;
-	}
-	r.last = r.first + size - 1;
-	return r;
-}
-
-static int meets(const struct range *r, const struct slot *slot)
-{
-	return r->first <= slot->va + slot->page - 1 && r->last >= slot->va;
-}
-
-/*
- * A descriptor is for a naturally aligned power of two. If that is more than four
- * times as large as the range, the driver must use two, split at the boundary.
- */
-static int widened_meets(const struct range *r, const struct slot *slot)
-{
-	struct range one, low, high;
-	__u64 middle;
-
-	if (!r->first && r->last == ~0ULL)
-		return 1;
-	one = block(r->first, r->last);
-	if (one.last - one.first < 4 * (r->last - r->first + 1))
-		return meets(&one, slot);
-	middle = one.first + (one.last - one.first) / 2 + 1;
-	low = block(r->first, middle - 1);
-	high = block(middle, r->last);
-	return meets(&low, slot) || meets(&high, slot);
-}
-
 /* Ranges that touch may be merged: can the result include the page? */
 static int may_go(struct _test_data_stale *self, int b, unsigned int cache,
 		  const struct slot *slot)
 {
 	struct range r[ENTRIES];
-	int nr = 0, i, j, again;
+	int nr = 0, i;
 
 	for (i = 0; i < self->nr; i++) {
 		const struct named *e = &self->named[i];
@@ -596,23 +548,7 @@ static int may_go(struct _test_data_stale *self, int b, unsigned int cache,
 		    (e->caches & IOTLB ? IOTLB | DEVTLB : DEVTLB) & cache)
 			r[nr++] = e->range;
 	}
-	do {
-		again = 0;
-		for (i = 0; i < nr; i++) {
-			for (j = i + 1; j < nr; j++) {
-				if (r[i].first > r[j].last + 1 && r[j].last + 1)
-					continue;
-				if (r[j].first > r[i].last + 1 && r[i].last + 1)
-					continue;
-				if (r[j].first < r[i].first)
-					r[i].first = r[j].first;
-				if (r[j].last > r[i].last)
-					r[i].last = r[j].last;
-				r[j--] = r[--nr];
-				again = 1;
-			}
-		}
-	} while (again);
+	nr = merge(r, nr);
 	for (i = 0; i < nr; i++) {
 		if (widened_meets(&r[i], slot))
 			return 1;
