@@ -35,9 +35,9 @@ enum iommu_uapi_type {
  * @get_caps: fill in @caps for @dev on top of @s2, except the version and
  *	guest_pasid_bits, which the core sets. -EOPNOTSUPP if the IOMMU of @dev
  *	can't nest. Must not change any state.
- * @domain_alloc_nested: check @data, whose generic fields the core has
- *	checked, against the hardware, and make a nested domain on top of @s2.
- *	It is attached like any other domain.
+ * @domain_alloc_nested: check the flags and the format of @data against the
+ *	hardware; the core has checked the other fields. Make a nested domain on
+ *	top of @s2. It is attached like any other domain.
  * @replace: check @data in the same way, and change @nested, which is attached to
  *	@pasid of @dev and to nothing else, to what @data says. In one step: each
  *	request is translated by the old first level or by the new one, and
@@ -46,8 +46,8 @@ enum iommu_uapi_type {
  * @cache_invalidate: invalidate @nr entries, whose generic fields the core has
  *	checked, for each of @nr_nested domains that @domain_alloc_nested made. Set
  *	@handled to the number of entries, from the first, that took effect for all
- *	of them. Check each entry before it takes effect. Does not allocate, does
- *	not sleep on a lock that is held while memory is mapped.
+ *	of them. Check the flags of each entry before it takes effect. Does not
+ *	allocate, does not sleep on a lock that is held while memory is mapped.
  * @sync_page_requests: wait until each page request that @dev has sent so far
  *	has reached its handler. Needed where @get_caps ever reports
  *	IOMMU_UAPI_FEAT_PAGE_REQUEST.

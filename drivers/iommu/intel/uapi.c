@@ -120,7 +120,7 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 	return 0;
 }
 
-/* Check @data against the hardware, and put it as the PASID entry takes it. */
+/* Check flags and format against the hardware, and say what the entry gets. */
 static int intel_uapi_first_level(struct device *dev, struct iommu_domain *s2,
 				  const struct iommu_uapi_gpasid_bind_data *data,
 				  struct iommu_hwpt_vtd_s1 *cfg)
@@ -134,22 +134,12 @@ static int intel_uapi_first_level(struct device *dev, struct iommu_domain *s2,
 
 	if (data->flags & ~caps.bind_flags)
 		return -EOPNOTSUPP;
-	if (data->hpasid >> caps.pasid_bits)
-		return -EINVAL;
 	if (data->format == IOMMU_UAPI_FORMAT_SECOND_LEVEL)
 		return 0;
 
 	if (data->format != IOMMU_UAPI_FORMAT_INTEL_VTD ||
 	    data->vtd.flags & ~caps.vtd_flags)
 		return -EOPNOTSUPP;
-	if (data->addr_width > caps.addr_width ||
-	    (data->addr_width != ADDR_WIDTH_4LEVEL &&
-	     data->addr_width != ADDR_WIDTH_5LEVEL))
-		return -EOPNOTSUPP;
-	if (data->vtd.pat || data->vtd.emt ||
-	    !IS_ALIGNED(data->gpgd, VTD_PAGE_SIZE) ||
-	    data->gpgd >> caps.gpa_width)
-		return -EINVAL;
 
 	cfg->pgtbl_addr = data->gpgd;
 	cfg->addr_width = data->addr_width;
@@ -365,39 +355,23 @@ static bool inv_unknown(const struct iommu_uapi_cache_invalidate_info *info)
 }
 
 /*
- * Check flags, and again what hardware would get wrong. @all is set to the caches
- * that lose everything of the PASID. Returns the number of good entries, from the
- * first, and sets @err to what is wrong with the next one.
+ * Check flags; the core has checked the rest. @all is set to the caches that lose
+ * everything of the PASID. Returns the number of entries, from the first, whose
+ * flags are known.
  */
 static u32 inv_check(const struct iommu_uapi_cache_invalidate_info *info, u32 nr,
-		     u8 *all, int *err)
+		     u8 *all)
 {
-	const struct iommu_uapi_inv_addr_info *addr;
-	u64 size, last;
 	u32 i;
 
 	*all = 0;
-	*err = 0;
 	for (i = 0; i < nr; i++) {
-		if (!i || !iommu_uapi_inv_alike(&info[i - 1], &info[i])) {
-			if (inv_unknown(&info[i])) {
-				*err = -EOPNOTSUPP;
-				break;
-			}
-			if (info[i].granularity != IOMMU_UAPI_GRANU_ADDR) {
-				*all |= inv_caches(&info[i]);
-				continue;
-			}
-		}
-
-		addr = &info[i].addr_info;
-		if (!IS_ALIGNED(addr->addr | addr->granule_size, VTD_PAGE_SIZE) ||
-		    check_mul_overflow(addr->granule_size, addr->nb_granules,
-				       &size) || !size ||
-		    check_add_overflow(addr->addr, size - 1, &last)) {
-			*err = -EINVAL;
+		if (i && iommu_uapi_inv_alike(&info[i - 1], &info[i]))
+			continue;
+		if (inv_unknown(&info[i]))
 			break;
-		}
+		if (info[i].granularity != IOMMU_UAPI_GRANU_ADDR)
+			*all |= inv_caches(&info[i]);
 	}
 	return i;
 }
@@ -442,18 +416,17 @@ intel_uapi_cache_invalidate(struct iommu_domain **nested, unsigned int nr_nested
 	struct dmar_domain *domain;
 	struct cache_tag *tag;
 	unsigned long flags;
+	u32 i, good;
 	u8 all, cache;
-	int err;
-	u32 i;
 
-	nr = inv_check(info, nr, &all, &err);
+	good = inv_check(info, nr, &all);
 	batch.iommu = NULL;
 	batch.nr = 0;
 	batch.ret = 0;
 
 	/* A device must not be reset until it has answered. */
 	rcu_read_lock();
-	for (i = 0; nr && i < nr_nested; i++) {
+	for (i = 0; good && i < nr_nested; i++) {
 		domain = to_dmar_domain(nested[i]);
 		spin_lock_irqsave(&domain->cache_lock, flags);
 		/* The IOTLB comes first: the device may load again from there. */
@@ -466,7 +439,7 @@ intel_uapi_cache_invalidate(struct iommu_domain **nested, unsigned int nr_nested
 				inv_batch_add(&batch, tag, 0, 0, true, false);
 			else
 				inv_batch_add_entries(&batch, tag, cache, info,
-						      nr);
+						      good);
 		}
 		spin_unlock_irqrestore(&domain->cache_lock, flags);
 	}
@@ -477,8 +450,8 @@ intel_uapi_cache_invalidate(struct iommu_domain **nested, unsigned int nr_nested
 		*handled = 0;
 		return batch.ret;
 	}
-	*handled = nr;
-	return err;
+	*handled = good;
+	return good < nr ? -EOPNOTSUPP : 0;
 }
 
 /*
