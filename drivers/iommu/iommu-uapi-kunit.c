@@ -6,12 +6,9 @@
  */
 #include <kunit/device.h>
 #include <kunit/test.h>
-#include <linux/completion.h>
-#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/module.h>
-#include <linux/sched/task.h>
 #include <linux/uaccess.h>
 
 #include "iommu-uapi.h"
@@ -257,72 +254,6 @@ static void test_copy_array(struct kunit *test)
 				-EINVAL);
 		KUNIT_EXPECT_EQ(test, copied, 0);
 	}
-}
-
-struct race {
-	struct mm_struct *mm;
-	u32 __user *version;
-	bool stop;
-	struct completion done;
-};
-
-static int race_thread(void *data)
-{
-	struct race *race = data;
-	u32 version = 1;
-
-	kthread_use_mm(race->mm);
-	while (!READ_ONCE(race->stop)) {
-		version = version == 1 ? 2 : 1;
-		if (put_user(version, race->version))
-			break;
-		cond_resched();
-	}
-	kthread_unuse_mm(race->mm);
-	complete(&race->done);
-	return 0;
-}
-
-/* R18: size, version and content agree, whatever another thread writes. */
-static void test_copy_race(struct kunit *test)
-{
-	struct iommu_uapi_page_response response;
-	struct task_struct *task;
-	struct race race = {};
-	unsigned long give_up;
-	char __user *end;
-	int i, ret, bad = 0, seen = 0;
-
-	end = guard_page(test);
-	race.mm = current->mm;
-	race.version = (u32 __user *)fill(test, end, 1, sizeof(response));
-	init_completion(&race.done);
-	task = kthread_run(race_thread, &race, "iommu-uapi-race");
-	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
-
-	/* An emulator may run one CPU for long before it runs the next. */
-	give_up = jiffies + 60 * HZ;
-	for (i = 0; i < 5000 || seen != 3; i++) {
-		if (time_after(jiffies, give_up))
-			break;
-		ret = iommu_uapi_copy_from_user(IOMMU_UAPI_PAGE_RESPONSE,
-						&response, sizeof(response),
-						race.version,
-						sizeof(response));
-		if (ret == 20 && response.version == 1 && !response.reserved &&
-		    !response.cookie)
-			seen |= 1;
-		else if (ret == 32 && response.version == 2 &&
-			 response.cookie == U64_MAX)
-			seen |= 2;
-		else
-			bad++;
-		cond_resched();
-	}
-	WRITE_ONCE(race.stop, true);
-	wait_for_completion(&race.done);
-	KUNIT_EXPECT_EQ(test, bad, 0);
-	KUNIT_EXPECT_EQ(test, seen, 3);
 }
 
 static const struct iommu_uapi_caps all_caps = {
@@ -1173,7 +1104,6 @@ static struct kunit_case iommu_uapi_cases[] = {
 	KUNIT_CASE(test_copy_version),
 	KUNIT_CASE(test_copy_fault),
 	KUNIT_CASE(test_copy_array),
-	KUNIT_CASE(test_copy_race),
 	KUNIT_CASE(test_bind_flags),
 	KUNIT_CASE(test_bind_second_level),
 	KUNIT_CASE(test_bind_bounds),

@@ -3,7 +3,6 @@
  * PASIDs of the host, and the guest's page tables that are bound to them: each
  * argument right and wrong, and where the device's DMA goes.
  */
-#include <pthread.h>
 #include <sys/stat.h>
 
 #include "nesting.h"
@@ -699,32 +698,6 @@ TEST_F(nesting, bind_two_devices)
 	EXPECT_OK(invalidate_pasid(&self->n, self->pasid));
 	EXPECT_OK(unbind(&self->n, self->pasid));
 	EXPECT_OK(pasid_free(self->n.container, 0, ~0u));
-}
-
-/* R18: a version that is rewritten meanwhile was read once */
-TEST_F_TIMEOUT(nesting, bind_racing_version, SLOW)
-{
-	static struct bind_arg arg;
-	struct race race = { .where = &arg.data.version, .other = ~0u };
-	int i, rc, good = 0, bad = 0;
-	pthread_t thread;
-
-	bind_init(&arg, &self->n, self->pasid, self->pt.root);
-	ASSERT_OK(pthread_create(&thread, NULL, rewrite, &race));
-	for (i = 0; i < 2000; i++) {
-		rc = do_bind(&self->n, &arg);
-		if (!rc) {
-			good++;
-			ASSERT_OK(unbind(&self->n, self->pasid));
-		} else {
-			ASSERT_EQ(-EOPNOTSUPP, rc);
-			bad++;
-		}
-	}
-	race.stop = 1;
-	pthread_join(thread, NULL);
-	TH_LOG("%d accepted, %d refused", good, bad);
-	expect_clean(_metadata, self);
 }
 
 TEST_HARNESS_MAIN

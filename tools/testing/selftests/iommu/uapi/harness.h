@@ -5,7 +5,6 @@
 #ifndef _SELFTESTS_IOMMU_UAPI_HARNESS_H
 #define _SELFTESTS_IOMMU_UAPI_HARNESS_H
 
-#include <stdatomic.h>
 #include <time.h>
 
 #include "../../kselftest_harness.h"
@@ -74,32 +73,6 @@ static inline double now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-/* ---- memory that changes while the kernel reads it ---- */
-
-struct race {
-	__u32 *where;
-	__u32 other;
-	atomic_int stop;
-};
-
-static inline void *rewrite(void *data)
-{
-	struct race *race = data;
-	__u32 good = *race->where;
-	unsigned int i;
-
-	while (!race->stop) {
-		__atomic_store_n(race->where, race->other, __ATOMIC_SEQ_CST);
-		/* Long enough to be seen */
-		for (i = 0; i < 200; i++)
-			__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		__atomic_store_n(race->where, good, __ATOMIC_SEQ_CST);
-		for (i = 0; i < 200; i++)
-			__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	}
-	return NULL;
 }
 
 /* ---- a device without an IOMMU ---- */

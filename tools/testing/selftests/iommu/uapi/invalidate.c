@@ -645,34 +645,6 @@ TEST_F(inv, partly)
 	}
 }
 
-/* R18: a PASID or version that is rewritten reaches nobody else's */
-TEST_F_TIMEOUT(inv, racing_version, SLOW)
-{
-	struct race race = {
-		.where = &self->arg.entry[20].version,
-		.other = ~0u,
-	};
-	pthread_t thread;
-	int i, rc;
-
-	inv_init(&self->arg, 24);
-	for (i = 0; i < 24; i++)
-		inv_addr(&self->arg.entry[i], &self->n, self->pasid,
-			 GUEST_VA + i * PGT_4K, 1);
-	ASSERT_OK(pthread_create(&thread, NULL, rewrite, &race));
-	for (i = 0; i < 2000; i++) {
-		rc = do_inv(&self->n, &self->arg);
-		if (rc) {
-			ASSERT_EQ(-EOPNOTSUPP, rc);
-			ASSERT_EQ(20, self->arg.head.handled);
-		} else {
-			ASSERT_EQ(24, self->arg.head.handled);
-		}
-	}
-	race.stop = 1;
-	pthread_join(thread, NULL);
-}
-
 struct mapper {
 	struct nest *n;
 	void *mem;

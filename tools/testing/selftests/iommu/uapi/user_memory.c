@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Ioctls that wait for memory of the user: nobody else waits for them.
+ * Ioctls that wait for memory of the user: they do not hold up anybody else, and read
+ * what is there once.
  */
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -20,7 +21,7 @@
 
 /*
  * A FUSE file system whose root is a file of one page. A read of the page waits for
- * let_go().
+ * let_go(). Memory in front of the page can be read at once.
  */
 struct lazy {
 	int fuse;
@@ -28,6 +29,7 @@ struct lazy {
 	int go;			/* eventfd: let it go on */
 	int mnt;
 	void *page;
+	char content[PGT_4K];
 };
 
 union lazy_reply {
@@ -61,6 +63,7 @@ static int lazy_answer(struct lazy *lazy, const struct fuse_in_header *in,
 		if (write(lazy->reading, &one, sizeof(one)) != sizeof(one) ||
 		    read(lazy->go, &one, sizeof(one)) != sizeof(one))
 			return -EIO;
+		memcpy(out->page, lazy->content, PGT_4K);
 		return PGT_4K;
 	default:
 		return -EOPNOTSUPP;
@@ -125,6 +128,7 @@ static int lazy_open(struct lazy *lazy)
 {
 	pthread_t thread;
 	struct stat st;
+	void *front;
 	int fd;
 
 	lazy->fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
@@ -141,9 +145,13 @@ static int lazy_open(struct lazy *lazy)
 	/* The kernel learns the size of the file only when it is asked for it. */
 	if (fd < 0 || fstat(fd, &st))
 		return -errno;
+	front = mmap(NULL, 2 * PGT_4K, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (front == MAP_FAILED)
+		return -errno;
 	/* A private mapping: VFIO can't pin pages of a shared one. */
-	lazy->page = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd,
-			  0);
+	lazy->page = mmap(front + PGT_4K, PGT_4K, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_FIXED, fd, 0);
 	close(fd);
 	return lazy->page == MAP_FAILED ? -errno : 0;
 }
@@ -284,6 +292,66 @@ TEST_F_TIMEOUT(held, take_back, SLOW)
 				   GUEST_SIZE, VFIO_DMA_MAP_FLAG_READ |
 					       VFIO_DMA_MAP_FLAG_WRITE));
 		EXPECT_OK(bind_table(n, PASID, self->pt.root));
+	}
+}
+
+/*
+ * Have @cmd read @arg while its first @nr bytes are in front of the page. What has been
+ * read of them is overwritten before the rest can be read.
+ */
+static int overwrite(struct _test_data_held *self, unsigned long cmd,
+		     const void *arg, size_t size, size_t nr)
+{
+	struct lazy *lazy = &self->lazy;
+	struct caller c;
+	int rc;
+
+	memcpy(lazy->page - nr, arg, nr);
+	memcpy(lazy->content, arg + nr, size - nr);
+	rc = hold(self, &c, cmd, lazy->page - nr);
+	if (rc)
+		return rc;
+	memset(lazy->page - nr, 0xff, nr);
+	rc = let_go(self, &c);
+	return rc ? rc : c.rc;
+}
+
+/*
+ * R18: version, PASID and all else are read once, wherever the read waits. It waits
+ * between words: the instruction that reads a word across two pages starts anew.
+ */
+TEST_F_TIMEOUT(held, read_once, SLOW)
+{
+	struct nest *n = &self->n;
+	struct iommu_uapi_caps needs = needs_guest_pasid(&n->caps);
+	struct negotiate_arg ask;
+	struct bind_arg bind;
+	struct inv_arg inv;
+	size_t nr, size;
+
+	bind_init(&bind, n, PASID, self->pt.root);
+	bind.data.flags = IOMMU_UAPI_BIND_REPLACE;
+	for (nr = sizeof(bind.head) + 8; nr < sizeof(bind); nr += 8) {
+		EXPECT_OK(overwrite(self, VFIO_IOMMU_BIND_GPASID, &bind,
+				    sizeof(bind), nr))
+			TH_LOG("bind, %zu bytes", nr);
+	}
+
+	inv_init(&inv, 2);
+	inv_addr(&inv.entry[0], n, PASID, GUEST_VA, 1);
+	inv_addr(&inv.entry[1], n, PASID, GUEST_VA, 1);
+	size = inv.head.argsz;
+	for (nr = sizeof(inv.head) + 8; nr < size; nr += 8) {
+		EXPECT_OK(overwrite(self, VFIO_IOMMU_CACHE_INVALIDATE, &inv,
+				    size, nr))
+			TH_LOG("invalidate, %zu bytes", nr);
+	}
+
+	negotiate_init(&ask, &needs, 0);
+	for (nr = sizeof(ask.head) + 8; nr < sizeof(ask); nr += 8) {
+		EXPECT_OK(overwrite(self, VFIO_IOMMU_NEGOTIATE, &ask,
+				    sizeof(ask), nr))
+			TH_LOG("negotiate, %zu bytes", nr);
 	}
 }
 
