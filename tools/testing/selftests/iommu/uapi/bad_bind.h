@@ -100,7 +100,7 @@ static void bad_s2_emt(struct bind_arg *arg, const struct iommu_uapi_caps *caps)
 	arg->data.vtd.emt = 1;
 }
 
-/* Understood, and of no use: all of the second level is present. */
+/* All of the second level is present, so no page is ever requested. */
 static void bad_s2_request(struct bind_arg *arg, const struct iommu_uapi_caps *caps)
 {
 	second_level(arg);

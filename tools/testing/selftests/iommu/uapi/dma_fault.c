@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * DMA faults, as the file of page requests tells them
+ * DMA faults, as the file for page requests reports them
  */
 #include "device.h"
 #include "harness.h"

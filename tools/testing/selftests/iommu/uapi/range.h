@@ -58,7 +58,7 @@ static inline int widened_meets(const struct range *r, const struct slot *slot)
 	return meets(&low, slot) || meets(&high, slot);
 }
 
-/* Join those that touch; how many are left. */
+/* Join the ranges that touch. Returns how many are left. */
 static inline int merge(struct range *r, int nr)
 {
 	int i, j, again;

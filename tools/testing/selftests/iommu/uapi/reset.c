@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Page requests: resets while a page request waits, every kind of
+ * Page requests: resets and replaces while a page request waits, every kind of
  * page request that a table can be bound for, time limits, and files that come
  * and go.
  */
@@ -599,6 +599,99 @@ TEST_F_TIMEOUT(requests, reopen, SLOW)
 		EXPECT_EQ(CODE_SUCCESS, answer(n, answers - 1, TESTDEV_REG_PRCODE));
 	}
 }
+
+/* ---- replaces ---- */
+
+/* As replace_table(), and go on with page requests */
+static int replace_requests(const struct nest *n, __u32 pasid, __u64 root,
+			    __u64 flags)
+{
+	struct bind_arg arg;
+
+	bind_init(&arg, n, pasid, root);
+	arg.data.flags = IOMMU_UAPI_BIND_REPLACE |
+			 IOMMU_UAPI_BIND_PAGE_REQUEST | flags;
+	return do_bind(n, &arg);
+}
+
+/* Read before the replace or after it: answered with its cookie, it goes on */
+TEST_F_TIMEOUT(requests, replace, SLOW)
+{
+	struct iommu_uapi_page_request req;
+	struct nest *n = &self->n;
+	struct pgt pt;
+	__u64 got = 0;
+	int early;
+
+	ASSERT_OK(pgt_init(&pt, &n->mem));
+	for (early = 0; early < 2; early++) {
+		__u64 va = GUEST_VA + early * PGT_4K;
+
+		mem_set(gmem_ptr(&n->mem, self->page), 0x1000 + early);
+		ASSERT_EQ(TESTDEV_PENDING, start(n, TESTDEV_CMD_ATS_READ,
+						 self->tag, 7, 0, va));
+		ASSERT_EQ(1, wait_waiting(n->container, 1));
+		if (early)
+			ASSERT_OK(read_now(self->fd, &req));
+		ASSERT_OK(replace_requests(n, variant->pasid, pt.root, 0));
+		EXPECT_EQ(TESTDEV_PENDING,
+			  testdev_get32(&n->td, TESTDEV_REG_RESULT));
+		EXPECT_EQ(early, nr_answers(n));
+		if (!early)
+			ASSERT_OK(read_now(self->fd, &req));
+		EXPECT_EQ(va, req.addr);
+		/* Only the new table has the page. */
+		ASSERT_OK(pgt_map(&pt, va, self->page, PGT_4K, PGT_RW));
+		ASSERT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+		EXPECT_EQ(TESTDEV_DONE, wait_result(n));
+		testdev_get(&n->td, TESTDEV_REG_BUF, &got, sizeof(got));
+		EXPECT_EQ(0x1000 + early, got);
+		/* Answered once */
+		EXPECT_ERR(ENOENT, respond(self->fd, &req,
+					   IOMMU_UAPI_RESP_SUCCESS));
+		EXPECT_EQ(early + 1, nr_answers(n));
+	}
+}
+
+/* The new binding takes no page requests, or there is none: what waits ends */
+TEST_F_TIMEOUT(requests, replace_ends, SLOW)
+{
+	struct iommu_uapi_page_request req;
+	struct nest *n = &self->n;
+	struct pgt pt;
+	int how, rc;
+
+	ASSERT_OK(pgt_init(&pt, &n->mem));
+	for (how = 0; how < 3; how++) {
+		ASSERT_EQ(0, request_at(n, self->tag, 5, GUEST_VA));
+		ASSERT_OK(read_one(self->fd, &req));
+		if (how == 0)
+			rc = replace_table(n, variant->pasid, pt.root);
+		else if (how == 1)
+			rc = bind_second_level(n, variant->pasid,
+					       IOMMU_UAPI_BIND_REPLACE);
+		else
+			rc = replace_requests(n, variant->pasid, pt.root,
+					      1ULL << 40);
+		EXPECT_EQ(how == 2 ? -EOPNOTSUPP : 0, rc);
+		EXPECT_EQ(how + 1, wait_answers(n, how + 1));
+		EXPECT_EQ(CODE_INVALID, answer(n, how, TESTDEV_REG_PRCODE));
+		EXPECT_ERR(ENOENT, respond(self->fd, &req,
+					   IOMMU_UAPI_RESP_SUCCESS));
+		EXPECT_EQ(how == 2 ? -ENOENT : 0, unbind(n, variant->pasid));
+		ASSERT_OK(bind_requests(n, variant->pasid, self->pt.root));
+	}
+	/* And from none to some */
+	ASSERT_OK(replace_table(n, variant->pasid, pt.root));
+	ASSERT_OK(replace_requests(n, variant->pasid, pt.root, 0));
+	ASSERT_EQ(0, request_at(n, self->tag, 6, GUEST_VA));
+	ASSERT_OK(read_one(self->fd, &req));
+	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+	EXPECT_EQ(4, wait_answers(n, 4));
+	EXPECT_EQ(CODE_SUCCESS, answer(n, 3, TESTDEV_REG_PRCODE));
+}
+
+/* ---- DMA faults beside page requests ---- */
 
 /* Among page requests, each record whole, and none takes an answer */
 TEST_F_TIMEOUT(requests, among_dma_faults, SLOW)
