@@ -23,10 +23,10 @@ part layouts "32-bit and 64-bit callers see the same" "$parts/layouts"
 part layers "who looks into which structure" "$parts/layers"
 
 lane build
-part oracle "unpatched 6.12 drives the same rig through iommufd" \
-	"$lab/run" --stock --build --timeout 3600 -- "$bindir/oracle" -V cached
+part reference "unpatched 6.12 drives the same rig through iommufd" \
+	"$lab/run" --stock --build --timeout 3600 -- "$bindir/reference" -V cached
 part versions "kernels and programs of different times" "$parts/versions"
-part both "what the fixes do for IOMMUFD" "$lab/run" --both --build --timeout 3600 -- "$bindir/oracle" -v cached
+part both "what the fixes do for IOMMUFD" "$lab/run" --both --build --timeout 3600 -- "$bindir/reference" -v cached
 part launch "QEMU names what a host lacks" "$parts/launch"
 part bench "what the calls cost, against IOMMUFD and the unpatched kernel" "$lab/bench" --short
 part each "each commit builds alone, options on and off" "$parts/each"

@@ -29,7 +29,7 @@
 #define ECAP_NEST	0x4000000ULL
 #define CAP_FL1GP	0x100000000000000ULL
 
-FIXTURE(oracle)
+FIXTURE(reference)
 {
 	char bdf[16];
 	int iommufd;
@@ -47,7 +47,7 @@ FIXTURE(oracle)
 	__u8 in[TESTDEV_BUF_SIZE];
 };
 
-FIXTURE_VARIANT(oracle)
+FIXTURE_VARIANT(reference)
 {
 	int nth;
 	/* The device caches translations, and the kernel has the fixes */
@@ -55,12 +55,12 @@ FIXTURE_VARIANT(oracle)
 };
 
 /* The first device has no ATS capability, the second one has. */
-FIXTURE_VARIANT_ADD(oracle, plain)
+FIXTURE_VARIANT_ADD(reference, plain)
 {
 	.nth = 0,
 };
 
-FIXTURE_VARIANT_ADD(oracle, ats)
+FIXTURE_VARIANT_ADD(reference, ats)
 {
 	.nth = 1,
 };
@@ -69,7 +69,7 @@ FIXTURE_VARIANT_ADD(oracle, ats)
  * The second device, which caches translations itself. 6.12 disables ATS in a
  * nested domain, so this needs the fixes of the series.
  */
-FIXTURE_VARIANT_ADD(oracle, cached)
+FIXTURE_VARIANT_ADD(reference, cached)
 {
 	.nth = 1,
 	.cached = 1,
@@ -128,7 +128,7 @@ static void pattern(__u8 *buf, size_t len, __u32 seed)
 	}
 }
 
-FIXTURE_SETUP(oracle)
+FIXTURE_SETUP(reference)
 {
 	struct iommu_hw_info_vtd vtd = {};
 	struct iommu_hw_info info = {
@@ -178,7 +178,7 @@ FIXTURE_SETUP(oracle)
 	ASSERT_EQ(0, attach(self->dev, self->nested));
 }
 
-FIXTURE_TEARDOWN(oracle)
+FIXTURE_TEARDOWN(reference)
 {
 	if (self->dev > 0)
 		close(self->dev);
@@ -188,7 +188,7 @@ FIXTURE_TEARDOWN(oracle)
 
 /* Maps a new page at @va and returns its guest-physical address. */
 static __u64 map_page(struct __test_metadata *_metadata,
-		      FIXTURE_DATA(oracle) * self, __u64 va, __u64 size,
+		      FIXTURE_DATA(reference) * self, __u64 va, __u64 size,
 		      __u64 bits)
 {
 	__u64 gpa = gmem_alloc(&self->mem, size, size);
@@ -200,7 +200,7 @@ static __u64 map_page(struct __test_metadata *_metadata,
 
 #define MAP_PAGE(va, size, bits) map_page(_metadata, self, va, size, bits)
 
-static void *at(FIXTURE_DATA(oracle) * self, __u64 gpa)
+static void *at(FIXTURE_DATA(reference) * self, __u64 gpa)
 {
 	return gmem_ptr(gmem_has(&self->mem, gpa) ? &self->mem : &self->extra,
 			gpa);
@@ -209,7 +209,7 @@ static void *at(FIXTURE_DATA(oracle) * self, __u64 gpa)
 #define BYTES_DIFFER	100
 
 /* Let the device read at @va, and check that it gets the bytes at @gpa. */
-static int reads(FIXTURE_DATA(oracle) * self, __u64 va, __u64 gpa, __u32 len,
+static int reads(FIXTURE_DATA(reference) * self, __u64 va, __u64 gpa, __u32 len,
 		 __u32 seed)
 {
 	int rc;
@@ -223,7 +223,7 @@ static int reads(FIXTURE_DATA(oracle) * self, __u64 va, __u64 gpa, __u32 len,
 }
 
 /* Let the device write at @va, and check that the bytes arrive at @gpa. */
-static int writes(FIXTURE_DATA(oracle) * self, __u64 va, __u64 gpa, __u32 len,
+static int writes(FIXTURE_DATA(reference) * self, __u64 va, __u64 gpa, __u32 len,
 		  __u32 seed)
 {
 	int rc;
@@ -250,7 +250,7 @@ static int writes(FIXTURE_DATA(oracle) * self, __u64 va, __u64 gpa, __u32 len,
 	EXPECT_EQ(TESTDEV_FAULT,					\
 		  testdev_write(&self->td, TESTDEV_NO_PASID, va, self->out, 64))
 
-TEST_F(oracle, pages_4k)
+TEST_F(reference, pages_4k)
 {
 	__u64 a = MAP_PAGE(GVA, PGT_4K, PGT_RW);
 	__u64 hole = gmem_alloc(&self->mem, PGT_4K, PGT_4K);
@@ -285,7 +285,7 @@ TEST_F(oracle, pages_4k)
 }
 
 /* Both halves of the canonical range, and non-canonical addresses. */
-TEST_F(oracle, canonical)
+TEST_F(reference, canonical)
 {
 	__u64 low = 0x00007ffffffff000ULL;
 	__u64 high = 0xffff800000000000ULL;
@@ -301,7 +301,7 @@ TEST_F(oracle, canonical)
 	EXPECT_WRITE_FAULTS(high & 0x0000ffffffffffffULL);
 }
 
-TEST_F(oracle, pages_2m)
+TEST_F(reference, pages_2m)
 {
 	__u64 va = GVA & ~(PGT_2M - 1);
 	__u64 a = MAP_PAGE(va, PGT_2M, PGT_RW);
@@ -318,7 +318,7 @@ TEST_F(oracle, pages_2m)
 	EXPECT_READ_FAULTS(va + PGT_2M + PGT_4K);
 }
 
-TEST_F(oracle, pages_1g)
+TEST_F(reference, pages_1g)
 {
 	__u64 va = GVA & ~(PGT_1G - 1);
 
@@ -333,7 +333,7 @@ TEST_F(oracle, pages_1g)
 	EXPECT_WRITE_FAULTS(va + PGT_1G - PGT_4K);
 }
 
-TEST_F(oracle, permissions)
+TEST_F(reference, permissions)
 {
 	__u64 ro = MAP_PAGE(GVA, PGT_4K, PGT_RO);
 	__u64 su = MAP_PAGE(GVA + PGT_4K, PGT_4K, PGT_P | PGT_W);
@@ -368,7 +368,7 @@ TEST_F(oracle, permissions)
 	EXPECT_WRITES(far, b, 64);
 }
 
-TEST_F(oracle, accessed_dirty)
+TEST_F(reference, accessed_dirty)
 {
 	__u64 gpa = MAP_PAGE(GVA, PGT_4K, PGT_RW);
 	__u64 big_va = (GVA & ~(PGT_2M - 1)) + PGT_1G;
@@ -404,7 +404,7 @@ TEST_F(oracle, accessed_dirty)
 
 /* Unmap a page: DMA succeeds until the invalidation, and faults after it. */
 static void stale_then_fault(struct __test_metadata *_metadata,
-			     FIXTURE_DATA(oracle) * self, __u64 inv_addr,
+			     FIXTURE_DATA(reference) * self, __u64 inv_addr,
 			     __u64 npages, __u32 flags)
 {
 	__u64 gpa = MAP_PAGE(GVA, PGT_4K, PGT_RW);
@@ -419,28 +419,28 @@ static void stale_then_fault(struct __test_metadata *_metadata,
 	EXPECT_WRITE_FAULTS(GVA);
 }
 
-TEST_F(oracle, invalidate_page)
+TEST_F(reference, invalidate_page)
 {
 	stale_then_fault(_metadata, self, GVA, 1, 0);
 }
 
-TEST_F(oracle, invalidate_leaf)
+TEST_F(reference, invalidate_leaf)
 {
 	stale_then_fault(_metadata, self, GVA, 1, IOMMU_VTD_INV_FLAGS_LEAF);
 }
 
-TEST_F(oracle, invalidate_range)
+TEST_F(reference, invalidate_range)
 {
 	stale_then_fault(_metadata, self, GVA - 3 * PGT_4K, 9, 0);
 }
 
-TEST_F(oracle, invalidate_all)
+TEST_F(reference, invalidate_all)
 {
 	stale_then_fault(_metadata, self, 0, ~0ULL, 0);
 }
 
 /* One entry is for a page that has moved, the other for an unmapped 2 MiB page. */
-TEST_F(oracle, invalidate_array)
+TEST_F(reference, invalidate_array)
 {
 	__u64 big_va = (GVA & ~(PGT_2M - 1)) + PGT_1G;
 	struct iommu_hwpt_vtd_s1_invalidate entries[] = {
@@ -466,7 +466,7 @@ TEST_F(oracle, invalidate_array)
 	EXPECT_WRITE_FAULTS(big_va + 0x54320);
 }
 
-TEST_F(oracle, invalidate_refused)
+TEST_F(reference, invalidate_refused)
 {
 	struct iommu_hwpt_vtd_s1_invalidate entries[] = {
 		{ .addr = GVA, .npages = 1 },
@@ -488,7 +488,7 @@ TEST_F(oracle, invalidate_refused)
  * The host unmaps memory. Nobody invalidates the first level: the kernel must
  * flush every translation that combines both levels.
  */
-TEST_F(oracle, second_level)
+TEST_F(reference, second_level)
 {
 	__u64 other_va = GVA + 16 * PGT_4K;
 	__u64 a = MAP_PAGE(other_va, PGT_4K, PGT_RW);
@@ -516,7 +516,7 @@ TEST_F(oracle, second_level)
 }
 
 /* The same for the memory that holds the page table. */
-TEST_F(oracle, second_level_of_table)
+TEST_F(reference, second_level_of_table)
 {
 	__u64 gpa = gmem_alloc(&self->mem, PGT_4K, PGT_4K);
 	struct pgt pt;
@@ -538,7 +538,7 @@ TEST_F(oracle, second_level_of_table)
 }
 
 /* The first level points to pages, or page tables, that the host has not mapped. */
-TEST_F(oracle, out_of_memory)
+TEST_F(reference, out_of_memory)
 {
 	__u64 outside = GPA_EXTRA + EXTRA_SIZE;
 	__u64 table_va = GVA + PGT_1G;
@@ -554,7 +554,7 @@ TEST_F(oracle, out_of_memory)
 }
 
 /* Replace the page table by another one. */
-TEST_F(oracle, replace)
+TEST_F(reference, replace)
 {
 	__u64 a = MAP_PAGE(GVA, PGT_4K, PGT_RW);
 	__u64 b = gmem_alloc(&self->mem, PGT_4K, PGT_4K);
@@ -581,7 +581,7 @@ TEST_F(oracle, replace)
 	EXPECT_READS(GVA, a, 64);
 }
 
-TEST_F(oracle, detach)
+TEST_F(reference, detach)
 {
 	__u64 gpa = MAP_PAGE(GVA, PGT_4K, PGT_RW);
 
@@ -595,7 +595,7 @@ TEST_F(oracle, detach)
 }
 
 /* An address width that the hardware lacks is refused without side effects. */
-TEST_F(oracle, address_width)
+TEST_F(reference, address_width)
 {
 	__u64 gpa = MAP_PAGE(GVA, PGT_4K, PGT_RW);
 	__u32 hwpt;
@@ -615,7 +615,7 @@ TEST_F(oracle, address_width)
  * An unaligned table pointer. 6.12 writes its low bits to other fields of the
  * PASID entry, here to EAFE, which this hardware does not have.
  */
-TEST_F(oracle, pointer_bits)
+TEST_F(reference, pointer_bits)
 {
 	__u64 gpa = MAP_PAGE(GVA, PGT_4K, PGT_RW);
 	__u32 hwpt;
@@ -632,7 +632,7 @@ TEST_F(oracle, pointer_bits)
 }
 
 /* A nest parent takes no read-only mappings. */
-TEST_F(oracle, read_only_parent)
+TEST_F(reference, read_only_parent)
 {
 	struct gmem mem = {};
 
@@ -643,7 +643,7 @@ TEST_F(oracle, read_only_parent)
 }
 
 /* The device reports that VFIO has disabled bus mastering. */
-TEST_F(oracle, bus_master)
+TEST_F(reference, bus_master)
 {
 	__u64 gpa = MAP_PAGE(GVA, PGT_4K, PGT_RW);
 
