@@ -72,7 +72,7 @@ part kselftest "as KernelCI and LAVA build and run the selftests" "$parts/kselft
 part caps "what iommu-caps says of a host, and its exit status" "$parts/caps"
 part debug "every ioctl under lockdep, every allocation failing once" \
 	"$lab/run" --debug --build --timeout 3600 -- "$lab/suites" "query bind invalidate lifetime fail_nth contract \
-		page_request request_lifetime states pasids scope reset dma_fault isolation user_memory" -T no_domain_id
+		page_request request_lifetime states pasids scope reset dma_fault isolation user_memory privilege" -T no_domain_id
 part trace "trace events, read as the documentation says" "$lab/run" --debug --build --timeout 3600 -- "$lab/trace"
 
 lane last
