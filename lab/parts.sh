@@ -56,6 +56,7 @@ part pasids "PASIDs that the guest picks, and those of the host" "$lab/run" -- "
 part few "few domain ids are enough, and what happens when there are none" "$parts/few"
 part scope "which bindings an invalidation is for" "$lab/run" -- "$bindir/scope"
 part stale "random invalidations: what is named is fresh, and the rest left alone" "$lab/run" -- "$bindir/stale"
+part fuzz "random calls of two VMMs, and what is left of them" "$lab/run" -- "$lab/suites" "fuzz fuzz32"
 part isolation "what a device, a container or a process can do to others" "$parts/isolation"
 # With one more device, which has no PASIDs, and ATS without PRI
 part groups "what each group can do, and devices that differ" \
@@ -72,7 +73,7 @@ part kselftest "as KernelCI and LAVA build and run the selftests" "$parts/kselft
 part caps "what iommu-caps says of a host, and its exit status" "$parts/caps"
 part debug "every ioctl under lockdep, every allocation failing once" \
 	"$lab/run" --debug --build --timeout 3600 -- "$lab/suites" "query bind invalidate lifetime fail_nth contract \
-		page_request request_lifetime states pasids scope reset dma_fault isolation user_memory privilege" -T no_domain_id
+		page_request request_lifetime states pasids scope reset dma_fault isolation user_memory privilege fuzz" -T no_domain_id
 part trace "trace events, read as the documentation says" "$lab/run" --debug --build --timeout 3600 -- "$lab/trace"
 
 lane last

@@ -115,6 +115,26 @@ static inline int group_leave(struct nest *n)
 	return xioctl(n->group, VFIO_GROUP_UNSET_CONTAINER, NULL);
 }
 
+/* Pages that IOMMU drivers have for their tables, or -1 */
+static inline long iommu_pages(void)
+{
+	char name[80];
+	long val, found = -1;
+	FILE *f;
+
+	/* Counted per CPU; this adds them up. */
+	read_uint("/proc/sys/vm/stat_refresh", &(unsigned int){ 0 });
+	f = fopen("/proc/vmstat", "r");
+	if (!f)
+		return -1;
+	while (fscanf(f, "%79s %ld", name, &val) == 2) {
+		if (!strcmp(name, "nr_iommu_pages"))
+			found = val;
+	}
+	fclose(f);
+	return found;
+}
+
 /* ---- page requests ---- */
 
 /* Have the device do something that may take until it is answered. */

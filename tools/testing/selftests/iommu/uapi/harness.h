@@ -75,6 +75,14 @@ static inline double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
+/* What the environment says of a test, such as where its random numbers start */
+static inline __u64 setting(const char *name, __u64 value)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 0) : value;
+}
+
 /* ---- a device without an IOMMU ---- */
 
 #define MDEV_PARENT	"/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1/create"

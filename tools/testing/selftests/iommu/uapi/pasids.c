@@ -535,26 +535,6 @@ TEST_F_TIMEOUT(pasids, picked_and_handed_out, SLOW)
 
 /* ---- what is left ---- */
 
-/* Pages that IOMMU drivers have for their tables, or -1 */
-static long iommu_pages(void)
-{
-	char name[80];
-	long val, found = -1;
-	FILE *f;
-
-	/* Counted per CPU; this adds them up. */
-	read_uint("/proc/sys/vm/stat_refresh", &(unsigned int){ 0 });
-	f = fopen("/proc/vmstat", "r");
-	if (!f)
-		return -1;
-	while (fscanf(f, "%79s %ld", name, &val) == 2) {
-		if (!strcmp(name, "nr_iommu_pages"))
-			found = val;
-	}
-	fclose(f);
-	return found;
-}
-
 /* PASIDs far apart, so that each needs a page of the device's PASID table */
 static int spread(struct nest *n, __u64 root, int nr)
 {

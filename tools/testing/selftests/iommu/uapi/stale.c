@@ -620,13 +620,6 @@ static void show(struct __test_metadata *_metadata,
 	}
 }
 
-static __u64 setting(const char *name, __u64 value)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 0) : value;
-}
-
 TEST_F_TIMEOUT(stale, arrays, SLOW)
 {
 	__u64 seed = setting("STALE_SEED", 1);
