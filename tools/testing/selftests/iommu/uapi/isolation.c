@@ -86,6 +86,25 @@ static int invalidate_group(struct nest *n, __u32 pasid)
 	return do_inv(n, &inv);
 }
 
+/* One array, with an entry for each of two groups */
+static int invalidate_both(struct nest *one, struct nest *two, __u32 pasid,
+			   __u32 *handled)
+{
+	struct nest *n[] = { one, two };
+	static struct inv_arg inv;
+	int i, rc;
+
+	inv_init(&inv, 2);
+	for (i = 0; i < 2; i++) {
+		inv_pasid(&inv.entry[i], n[i], pasid);
+		inv.entry[i].pasid_info.flags |= IOMMU_UAPI_INV_PASID_GROUP;
+		inv.entry[i].pasid_info.archid = n[i]->group_id;
+	}
+	rc = do_inv(one, &inv);
+	*handled = inv.head.handled;
+	return rc;
+}
+
 /* Take the group out of the container, and put it in again, with nothing bound. */
 static int rejoin(struct nest *n)
 {
@@ -113,7 +132,7 @@ static __u32 times_lost(struct _test_data_silent *self)
 TEST_F_TIMEOUT(silent, invalidate, SLOW)
 {
 	struct nest *n = &self->n, *other = &self->other;
-	__u32 pasid = variant->pasid, lost;
+	__u32 pasid = variant->pasid, lost, handled;
 	int i;
 
 	ASSERT_OK(reads(n, pasid, 0x11));
@@ -131,6 +150,12 @@ TEST_F_TIMEOUT(silent, invalidate, SLOW)
 	EXPECT_EQ(TESTDEV_FAULT, reads(n, pasid, 0x11));
 	EXPECT_OK(invalidate_group(other, pasid));
 	EXPECT_OK(reads(other, pasid, 0x12));
+
+	/* An array ends there. */
+	EXPECT_ERR(EIO, invalidate_both(n, other, pasid, &handled));
+	EXPECT_EQ(0, handled);
+	EXPECT_ERR(EIO, invalidate_both(other, n, pasid, &handled));
+	EXPECT_EQ(1, handled);
 
 	/* No further invalidation is sent to it, and no call hangs. */
 	for (i = 0; i < 10; i++)
