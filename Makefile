@@ -16,8 +16,12 @@ check: packages-checks tree tree-qemu kernel-patched qemu ## run all tests (ONLY
 	@lab/check $(ONLY)
 
 .PHONY: check-long
-check-long: tree tree-qemu kernel-patched qemu ## what takes too long for make check
+check-long: packages-long tree tree-qemu kernel-patched qemu programs ## what takes too long for make check
 	@LAB_PARTS=$(CURDIR)/lab/parts-long.sh lab/check $(ONLY)
+
+.PHONY: coverage
+coverage: packages-long tree tree-qemu qemu programs ## which lines of the series' new files no suite runs
+	@lab/coverage
 
 .PHONY: html
 html: packages-html tree ## the documentation as pages: build/html
@@ -78,11 +82,13 @@ qemu: tree-qemu ## build the emulator
 programs: tree ## build the programs that run in L1
 	@$(MAKE) -s -C lab
 
-.PHONY: packages packages-checks packages-bench packages-html
+.PHONY: packages packages-checks packages-long packages-bench packages-html
 packages:
 	@lab/prepare
 packages-checks:
 	@lab/prepare --checks
+packages-long:
+	@lab/prepare --long
 packages-bench:
 	@lab/prepare --bench
 packages-html:

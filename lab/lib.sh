@@ -59,3 +59,12 @@ use_ccache()
 	export CCACHE_MAXSIZE=5G
 	if command -v ccache >/dev/null; then cc="ccache gcc"; else cc=gcc; fi
 }
+
+# The C files of the kernel that the series changes or adds, without those of tests
+changed_code()
+{
+	git -C "$build/linux" diff --name-only "$@" base generated -- 'drivers/*.c' | grep -v kunit
+}
+
+# Those that it adds
+new_code() { changed_code --diff-filter=A; }

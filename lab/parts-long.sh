@@ -3,6 +3,15 @@
 # The parts of make check-long: what takes too long for each change. As parts.sh.
 
 parts=$lab/parts
+# Without what takes away the file system of L1
+suites=$(make -s --no-print-directory -C "$lab" list | sed "s/ suspend//")
 
+# One lane, since each part builds a kernel.
 lane build
 part kunittool "kunit.py builds and runs the KUnit tests" "$parts/kunittool"
+part kasan "all suites under KASAN, UBSAN, lockdep and kmemleak" \
+	"$lab/run" --kasan --build --timeout 7200 -- "$lab/suites" "$suites" -T no_domain_id
+# All that several threads, processes or VMMs do at a time
+part kcsan "what runs at the same time, under KCSAN" "$lab/run" --kcsan --build --parallel --timeout 7200 -- \
+	"$lab/suites" "lifetime request_lifetime reset isolation user_memory dma_fault fuzz" -T fail_nth
+part coverage "which lines and branches no suite runs" "$lab/coverage"
