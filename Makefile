@@ -19,6 +19,10 @@ check: packages-checks tree tree-qemu kernel-patched qemu ## run all tests (ONLY
 check-long: packages-long tree tree-qemu kernel-patched qemu programs ## what takes too long for make check
 	@LAB_PARTS=$(CURDIR)/lab/parts-long.sh lab/check $(ONLY)
 
+.PHONY: soak
+soak: tree tree-qemu kernel-patched qemu programs ## guests that come and go at random (MINUTES=60)
+	@lab/soak $(MINUTES)
+
 .PHONY: coverage
 coverage: packages-long tree tree-qemu qemu programs ## which lines of the series' new files no suite runs
 	@lab/coverage

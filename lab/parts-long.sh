@@ -15,3 +15,4 @@ part kasan "all suites under KASAN, UBSAN, lockdep and kmemleak" \
 part kcsan "what runs at the same time, under KCSAN" "$lab/run" --kcsan --build --parallel --timeout 7200 -- \
 	"$lab/suites" "lifetime request_lifetime reset isolation user_memory dma_fault fuzz" -T fail_nth
 part coverage "which lines and branches no suite runs" "$lab/coverage"
+part soak "guests and programs that come and go, for ten minutes" "$lab/soak" 10
