@@ -575,7 +575,7 @@ static void expect_nothing_left(struct __test_metadata *_metadata,
 	struct nest n;
 	struct pgt pt;
 	__u64 page;
-	__u32 p;
+	__u32 p, got;
 	int i;
 
 	for (i = 0; i < DEVICES; i++) {
@@ -585,6 +585,7 @@ static void expect_nothing_left(struct __test_metadata *_metadata,
 		for (p = 1; p < PASIDS; p++) {
 			EXPECT_ERR(ENOENT, unbind(&n, p));
 			EXPECT_TRUE(dma_faults(&n, p, GUEST_VA));
+			EXPECT_OK(pasid_alloc(n.container, p, p, &got));
 		}
 		ASSERT_OK(open_requester(&n, &pt, &page));
 		ASSERT_OK(pgt_map(&pt, GUEST_VA, page, PGT_4K, PGT_RW));
