@@ -74,9 +74,10 @@ part caps "what iommu-caps says of a host, and its exit status" "$parts/caps"
 part debug "every ioctl under lockdep, every allocation failing once" \
 	"$lab/run" --debug --build --timeout 3600 -- "$lab/suites" "query bind invalidate lifetime fail_nth contract \
 		page_request request_lifetime states pasids scope reset dma_fault isolation user_memory privilege fuzz" -T no_domain_id
-# The file system of L1 does not come back, so the program has to be in memory.
+# The file system of L1 does not come back: the program has to be in memory, and no shell
+# can go on after it.
 part suspend "suspend to RAM, with a binding" "$lab/run" --debug --build -- \
-	sh -c "cp $bindir/suspend $bindir/suspend32 /run && /run/suspend && /run/suspend32"
+	sh -c "cp $bindir/suspend /run && exec /run/suspend"
 part trace "trace events, read as the documentation says" "$lab/run" --debug --build --timeout 3600 -- "$lab/trace"
 
 lane last
