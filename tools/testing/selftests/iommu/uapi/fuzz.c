@@ -561,7 +561,7 @@ FIXTURE_SETUP(fuzz)
 	self->nr_calls = setting("FUZZ_CALLS", 1500);
 	self->tally = mmap(NULL, sizeof(*self->tally), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, self->tally);
+	ASSERT_TRUE(self->tally != MAP_FAILED);
 }
 
 FIXTURE_TEARDOWN(fuzz)
