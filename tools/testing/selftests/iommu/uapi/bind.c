@@ -100,23 +100,14 @@ TEST_F(nesting, pasid_argsz)
 /* R32: a PASID that can't be told is not kept */
 TEST_F(nesting, pasid_not_writable)
 {
-	struct vfio_iommu_type1_pasid_request *req;
+	__u32 last = pasid_last(&self->n), got;
 	int fd = self->n.container, i;
-	__u32 got;
 
-	req = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_TRUE(req != MAP_FAILED);
-	req->argsz = sizeof(*req);
-	req->flags = VFIO_PASID_REQUEST_ALLOC;
-	req->first = pasid_last(&self->n);
-	req->last = req->first;
-	ASSERT_OK(mprotect(req, 4096, PROT_READ));
 	for (i = 0; i < 100; i++)
-		EXPECT_ERR(EFAULT, xioctl(fd, VFIO_IOMMU_PASID_REQUEST, req));
+		EXPECT_ERR(EFAULT, pasid_alloc_unwritable(fd, last, last));
 	expect_unchanged(_metadata, self);
-	EXPECT_ERR(ENOENT, pasid_free(fd, req->first, req->last));
-	EXPECT_OK(pasid_alloc(fd, req->first, req->last, &got));
+	EXPECT_ERR(ENOENT, pasid_free(fd, last, last));
+	EXPECT_OK(pasid_alloc(fd, last, last, &got));
 }
 
 /* R36 R41: a quota of the administrator's, its use visible */

@@ -271,6 +271,27 @@ static inline int pasid_alloc(int container, __u32 first, __u32 last,
 	return rc;
 }
 
+/* An argument that can be read, and does not take the number: fails with EFAULT. */
+static inline int pasid_alloc_unwritable(int container, __u32 first, __u32 last)
+{
+	long size = sysconf(_SC_PAGESIZE);
+	struct vfio_iommu_type1_pasid_request *req;
+	int rc;
+
+	req = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (req == MAP_FAILED)
+		return -ENOMEM;
+	req->argsz = sizeof(*req);
+	req->flags = VFIO_PASID_REQUEST_ALLOC;
+	req->first = first;
+	req->last = last;
+	mprotect(req, size, PROT_READ);
+	rc = xioctl(container, VFIO_IOMMU_PASID_REQUEST, req);
+	munmap(req, size);
+	return rc;
+}
+
 static inline int pasid_free(int container, __u32 first, __u32 last)
 {
 	struct vfio_iommu_type1_pasid_request req = {
