@@ -15,11 +15,14 @@
 #include "qemu/osdep.h"
 #include "libqtest.h"
 #include "libqos/pci.h"
+#include "libqos/malloc-pc.h"
 #include "libqos/pci-pc.h"
+#include "libqos/virtio-pci.h"
 #include "hw/pci/pci_regs.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
 #include "qobject/qstring.h"
+#include "standard-headers/linux/virtio_mem.h"
 #include "vtd-util.h"
 
 #define CTX_TT_PASS             (2ULL << 2)
@@ -939,8 +942,9 @@ static void test_read_only(void)
 }
 
 /*
- * A guest that writes at random: QEMU lives on, and after a reset nothing is
- * bound that the guest doesn't know of. VTD_SEED selects another run.
+ * A guest that writes at random: QEMU lives on, the memory and the device of
+ * another machine are left alone, and after a reset nothing is bound that the
+ * guest doesn't know of. VTD_SEED and VTD_STEPS select another run.
  */
 static uint64_t rnd(uint64_t n)
 {
@@ -964,15 +968,22 @@ static uint64_t spoil(uint64_t val)
     return rnd(3) ? val : val ^ BIT_ULL(rnd(64));
 }
 
+static void random_start(Host *h)
+{
+    vtd_enable_translation(h->v);
+    vtd_writeq(h->v, REG_PQA, h->queue);
+}
+
 static void random_step(Host *h, VTDTable *fs[2])
 {
     static const uint8_t types[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xf };
+    static const uint8_t codes[] = { RESP_SUCCESS, RESP_INVALID, RESP_FAILURE };
     VTD *v = h->v;
     VTDPasidEntry pe;
     uint64_t q[2];
     int i;
 
-    switch (rnd(8)) {
+    switch (rnd(9)) {
     case 0:
         pe = rnd(4) ? vtd_pe_first(fs[rnd(2)], rnd(3)) : vtd_pe_pass(rnd(3));
         i = rnd(8);
@@ -1001,6 +1012,10 @@ static void random_step(Host *h, VTDTable *fs[2])
             vtd_writel(v, rnd(0x230 / 4) * 4, rnd64());
             vtd_writel(v, VTD_REG_GCMD, GCMD_TE | GCMD_QIE | GCMD_SRTP);
             vtd_writeq(v, REG_PQA, h->queue);
+        } else if (!rnd(32)) {
+            qtest_system_reset(v->qts);
+            vtd_attach(v);
+            random_start(h);
         }
         break;
     case 6:
@@ -1012,6 +1027,13 @@ static void random_step(Host *h, VTDTable *fs[2])
         vtd_dma(v, 1 + rnd(5), rnd(4) ? REQ_PASID(rnd(4)) : REQ_RID,
                 spoil(IOVA), 8);
         break;
+    case 8:
+        /* A page response, perhaps to what is waiting */
+        q[0] = 9 | BIT_ULL(4) | codes[rnd(3)] << 12 | v->sid << 16 |
+               rnd(4) << 32;
+        vtd_post(v, spoil(q[0]), spoil(BIT_ULL(2) | rnd(8) << 3), 0, 0);
+        vtd_kick(v);
+        break;
     }
     vtd_writel(v, VTD_REG_FSTS, FSTS_IQE | FSTS_ITE | FSTS_PFO);
     vtd_writel(v, REG_PRS, PRS_PPR | PRS_PRO);
@@ -1019,15 +1041,30 @@ static void random_step(Host *h, VTDTable *fs[2])
 
 static void test_random(void)
 {
-    Host *h = host_new_svm();
+    uint64_t steps = g_ascii_strtoull(g_getenv("VTD_STEPS") ?: "3000", NULL, 0);
+    Host *h = host_new_svm(), *other = host_new_args(OPTS, 1, 1, "");
     VTD *v = h->v;
     VTDTable *fs[2] = { table(v, PAGE(0)), table(v, PAGE(1)) };
-    int i;
+    g_autofree uint8_t *memory = g_malloc(0x100000);
+    uint64_t i;
 
-    vtd_enable_translation(v);
-    for (i = 0; i < 3000; i++) {
+    vtd_set_pasid(other->v, 1, vtd_pe_first(table(other->v, PAGE(0)), DID));
+    vtd_enable_translation(other->v);
+    qtest_memset(other->v->qts, PAGE(1), 0x5a, 0x100000);
+
+    random_start(h);
+    for (i = 0; i < steps; i++) {
         random_step(h, fs);
+        if (i % 500 == 0) {
+            vtd_reads(other->v, REQ_PASID(1), IOVA, PAGE(0));
+        }
     }
+    vtd_reads(other->v, REQ_PASID(1), IOVA, PAGE(0));
+    qtest_memread(other->v->qts, PAGE(1), memory, 0x100000);
+    for (i = 0; i < 0x100000; i++) {
+        g_assert_cmphex(memory[i], ==, 0x5a);
+    }
+    host_free(other);
 
     qtest_system_reset(v->qts);
     v->free_page = 0x2000000;
@@ -1050,6 +1087,101 @@ static void test_random(void)
     vtd_set_pasid(v, 1, vtd_pe_first(table(v, PAGE(3)), DID));
     vtd_inv_pasid(v, PC_PASID, DID, 1);
     vtd_reads(v, REQ_PASID(1), IOVA, PAGE(3));
+    host_free(h);
+}
+
+/* Where a DIMM is, and how a guest lets it go (docs/specs/acpi_mem_hotplug.rst) */
+#define DIMM                    0x100000000ULL
+#define ACPI_MEM                0xa00
+#define ACPI_MEM_FLAGS          0x14
+#define ACPI_MEM_EJECT          BIT(3)
+
+static void test_memory(void)
+{
+    Host *h = host_new_args(OPTS, 0, 1, " -m " RAM ",slots=1,maxmem=1G -object "
+                            "memory-backend-ram,id=more,size=" RAM);
+    VTD *v = h->v;
+
+    vtd_set_pasid(v, 0, vtd_pe_pass(DID));
+    vtd_set_pasid(v, 1, vtd_pe_first(table(v, DIMM), DID));
+    vtd_enable_translation(v);
+    blocked(v, REQ_RID, DIMM);
+    blocked(v, REQ_PASID(1), IOVA);
+
+    qtest_qmp_device_add(v->qts, "pc-dimm", "dimm",
+                         "{'memdev': 'more', 'addr': 4294967296}");
+    vtd_reads(v, REQ_RID, DIMM, DIMM);
+    vtd_reads(v, REQ_PASID(1), IOVA, DIMM);
+
+    qtest_qmp_device_del_send(v->qts, "dimm");
+    qtest_outl(v->qts, ACPI_MEM, 0);
+    qtest_outb(v->qts, ACPI_MEM + ACPI_MEM_FLAGS, ACPI_MEM_EJECT);
+    qtest_qmp_eventwait(v->qts, "DEVICE_DELETED");
+    blocked(v, REQ_RID, DIMM);
+    blocked(v, REQ_PASID(1), IOVA);
+    host_free(h);
+}
+
+/* The guest asks for the first block of virtio-mem's memory, or gives it back */
+static void virtio_mem(QTestState *qts, QVirtioDevice *dev, QVirtQueue *vq,
+                       uint64_t page, uint16_t type)
+{
+    struct virtio_mem_req req = {
+        .type = cpu_to_le16(type),
+        .u.plug.addr = cpu_to_le64(DIMM),
+        .u.plug.nb_blocks = cpu_to_le16(1),
+    };
+    uint64_t answer = page + sizeof(req);
+    uint32_t head;
+
+    qtest_memwrite(qts, page, &req, sizeof(req));
+    head = qvirtqueue_add(qts, vq, page, sizeof(req), false, true);
+    qvirtqueue_add(qts, vq, answer, sizeof(struct virtio_mem_resp), true,
+                   false);
+    qvirtqueue_kick(qts, dev, vq, head);
+    qvirtio_wait_used_elem(qts, dev, vq, head, NULL, G_USEC_PER_SEC * 600);
+    g_assert_cmpuint(qtest_readw(qts, answer), ==, VIRTIO_MEM_RESP_ACK);
+}
+
+/* What is discarded is unmapped before, and pages that come anew are mapped */
+static void test_discard(void)
+{
+    Host *h = host_new_args(OPTS, 0, 1, " -m " RAM ",maxmem=1G -object "
+                            "memory-backend-ram,id=more,size=" RAM
+                            " -device virtio-mem-pci,memdev=more,addr=5,"
+                            "requested-size=" RAM);
+    VTD *v = h->v;
+    QPCIAddress addr = { .devfn = QPCI_DEVFN(5, 0) };
+    QVirtioPCIDevice *pci;
+    QGuestAllocator alloc;
+    QVirtQueue *vq;
+
+    pc_alloc_init(&alloc, v->qts, 0);
+    pci = virtio_pci_new(v->bus, &addr);
+    qvirtio_pci_device_enable(pci);
+    qvirtio_start_device(&pci->vdev);
+    qvirtio_set_features(&pci->vdev, qvirtio_get_features(&pci->vdev) &
+                         ~((1ULL << VIRTIO_RING_F_INDIRECT_DESC) |
+                           (1ULL << VIRTIO_RING_F_EVENT_IDX) |
+                           QVIRTIO_F_BAD_FEATURE));
+    vq = qvirtqueue_setup(&pci->vdev, &alloc, 0);
+    qvirtio_set_driver_ok(&pci->vdev);
+
+    vtd_set_pasid(v, 1, vtd_pe_first(table(v, DIMM), DID));
+    vtd_enable_translation(v);
+    blocked(v, REQ_PASID(1), IOVA);
+    for (int i = 0; i < 2; i++) {
+        virtio_mem(v->qts, &pci->vdev, vq, PAGE(0), VIRTIO_MEM_REQ_PLUG);
+        vtd_reads(v, REQ_PASID(1), IOVA, DIMM);
+        virtio_mem(v->qts, &pci->vdev, vq, PAGE(0), VIRTIO_MEM_REQ_UNPLUG);
+        blocked(v, REQ_PASID(1), IOVA);
+    }
+
+    qvirtqueue_cleanup(pci->vdev.bus, vq, &alloc);
+    qvirtio_pci_device_disable(pci);
+    g_free(pci->pdev);
+    g_free(pci);
+    alloc_destroy(&alloc);
     host_free(h);
 }
 
@@ -1149,6 +1281,8 @@ int main(int argc, char **argv)
         { "timeout", test_timeout },
         { "read-only", test_read_only },
         { "random", test_random },
+        { "memory", test_memory },
+        { "discard", test_discard },
         { "unplug", test_unplug },
         { "migration", test_migration },
     };
