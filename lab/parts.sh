@@ -57,6 +57,7 @@ part few "few domain ids are enough, and what happens when there are none" "$par
 part scope "which bindings an invalidation is for" "$lab/run" -- "$bindir/scope"
 part stale "random invalidations: what is named is fresh, and the rest left alone" "$lab/run" -- "$bindir/stale"
 part fuzz "random calls of two VMMs, and what is left of them" "$lab/run" -- "$lab/suites" "fuzz fuzz32"
+part fuzz-qemu "a guest that writes at random to its virtual IOMMU, for a minute" "$lab/fuzz-qemu"
 part isolation "what a device, a container or a process can do to others" "$parts/isolation"
 # With one more device, which has no PASIDs, and ATS without PRI
 part groups "what each group can do, and devices that differ" \
