@@ -41,7 +41,6 @@ part testdev "the test endpoint" "${qtest[@]}" "$qemu/pasid-testdev-test" --tap 
 # since the test writes tables, registers and the invalidation queue itself.
 part consumer "QEMU binds, invalidates and serves page requests" \
 	"$lab/run" -- "${qtest[@]}" "$lab/with-vfio" "$qemu/intel-iommu-host-test" --tap -k
-part l2 "a Linux guest drives the device through QEMU's vIOMMU" "$parts/l2"
 part run "what lab/run prints for a shell, and for gdb" "$parts/run"
 part demo "the story of a launch" "$lab/demo"
 part kunit "table, copy and checks, in the kernel" "$parts/kunit"
@@ -58,6 +57,7 @@ part scope "which bindings an invalidation is for" "$lab/run" -- "$bindir/scope"
 part stale "random invalidations: what is named is fresh, and the rest left alone" "$lab/run" -- "$bindir/stale"
 part fuzz "random calls of two VMMs, and what is left of them" "$lab/run" -- "$lab/suites" "fuzz fuzz32"
 part fuzz-qemu "a guest that writes at random to its virtual IOMMU, for a minute" "$lab/fuzz-qemu"
+part l2 "a Linux guest drives the device through QEMU's vIOMMU" "$parts/l2"
 part isolation "what a device, a container or a process can do to others" "$parts/isolation"
 # With one more device, which has no PASIDs, and ATS without PRI
 part groups "what each group can do, and devices that differ" \

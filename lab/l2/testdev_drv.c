@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A guest's driver of the test device (QEMU's docs/specs/pasid-testdev.rst). Loading
- * it tests the DMA API. A program that opens /dev/testdev can then have the device
- * read and write its own memory, by the addresses that the program uses.
+ * it tests the DMA API, and writing to its parameter "dma" maps and unmaps pages by it.
+ * A program that opens /dev/testdev can have the device read and write its own memory,
+ * by the addresses that the program uses.
  */
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
@@ -78,10 +79,77 @@ static void test_dma_api(struct device *dev)
 	      readl(regs + REG_BUF) == lower_32_bits(~pattern));
 	check("address that is not physical", dma != virt_to_phys(mem));
 	dma_free_coherent(dev, PAGE_SIZE, mem, dma);
-	/* A lazy guest invalidates later. */
 	check("fault after unmapping",
 	      transfer(TESTDEV_READ, -1, dma, 8) == TESTDEV_FAULT);
 }
+
+/* Many mappings of one page, to count what they cost */
+#define NR_MAPPED	100
+
+static struct page *dma_page;
+static dma_addr_t mapped[NR_MAPPED];
+static struct sg_table list;
+
+static int map_pages(struct device *dev)
+{
+	int i;
+
+	for (i = 0; i < NR_MAPPED; i++) {
+		mapped[i] = dma_map_page(dev, dma_page, 0, PAGE_SIZE, DMA_TO_DEVICE);
+		if (dma_mapping_error(dev, mapped[i]))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int unmap_pages(struct device *dev)
+{
+	int i;
+
+	for (i = 0; i < NR_MAPPED; i++)
+		dma_unmap_page(dev, mapped[i], PAGE_SIZE, DMA_TO_DEVICE);
+	return 0;
+}
+
+static int map_list(struct device *dev)
+{
+	struct scatterlist *sg;
+	int i;
+
+	for_each_sgtable_sg(&list, sg, i)
+		sg_set_page(sg, dma_page, PAGE_SIZE, 0);
+	return dma_map_sgtable(dev, &list, DMA_TO_DEVICE, 0);
+}
+
+static int unmap_list(struct device *dev)
+{
+	dma_unmap_sgtable(dev, &list, DMA_TO_DEVICE, 0);
+	return 0;
+}
+
+static int dma_set(const char *val, const struct kernel_param *kp)
+{
+	static const struct {
+		const char *name;
+		int (*fn)(struct device *dev);
+	} calls[] = {
+		{ "map", map_pages },
+		{ "unmap", unmap_pages },
+		{ "map-list", map_list },
+		{ "unmap-list", unmap_list },
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(calls); i++) {
+		if (sysfs_streq(val, calls[i].name))
+			return the_pdev ? calls[i].fn(&the_pdev->dev) : -ENODEV;
+	}
+	return -EINVAL;
+}
+
+static const struct kernel_param_ops dma_ops = { .set = dma_set };
+module_param_cb(dma, &dma_ops, NULL, 0200);
+MODULE_PARM_DESC(dma, "map or unmap 100 pages, or a list of them");
 
 /*
  * The addresses of a process for the device. 6.12.117 has no SVA on x86: the CPU's
@@ -254,20 +322,25 @@ static int testdev_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	the_pdev = pdev;
 	test_dma_api(&pdev->dev);
 
+	/* An IOMMU without page requests is of use for the rest. */
 	rc = iommu_dev_enable_feature(&pdev->dev, IOMMU_DEV_FEAT_IOPF);
 	check("page requests", !rc);
 	if (rc)
-		return rc;
-	requests = alloc_workqueue("testdev", 0, 0);
-	if (!requests)
-		return -ENOMEM;
-	return misc_register(&testdev_misc);
+		return 0;
+	rc = misc_register(&testdev_misc);
+	if (rc)
+		iommu_dev_disable_feature(&pdev->dev, IOMMU_DEV_FEAT_IOPF);
+	else
+		pci_set_drvdata(pdev, &testdev_misc);
+	return rc;
 }
 
 static void testdev_remove(struct pci_dev *pdev)
 {
+	the_pdev = NULL;
+	if (!pci_get_drvdata(pdev))
+		return;
 	misc_deregister(&testdev_misc);
-	destroy_workqueue(requests);
 	iommu_dev_disable_feature(&pdev->dev, IOMMU_DEV_FEAT_IOPF);
 }
 
@@ -283,7 +356,36 @@ static struct pci_driver testdev_driver = {
 	.probe = testdev_probe,
 	.remove = testdev_remove,
 };
-module_pci_driver(testdev_driver);
+
+static int __init testdev_init(void)
+{
+	int rc = -ENOMEM;
+
+	requests = alloc_workqueue("testdev", 0, 0);
+	if (!requests)
+		return rc;
+	dma_page = alloc_page(GFP_KERNEL);
+	if (!dma_page)
+		goto destroy;
+	rc = sg_alloc_table(&list, NR_MAPPED, GFP_KERNEL);
+	if (rc)
+		goto free_page;
+	rc = pci_register_driver(&testdev_driver);
+	if (rc)
+		goto free_list;
+	return 0;
+
+free_list:
+	sg_free_table(&list);
+free_page:
+	__free_page(dma_page);
+destroy:
+	destroy_workqueue(requests);
+	return rc;
+}
+
+/* It stays until the guest ends. */
+module_init(testdev_init);
 
 MODULE_DESCRIPTION("Driver of the lab's test device");
 MODULE_LICENSE("GPL");
