@@ -10,6 +10,10 @@ SHELL := /bin/bash
 demo: tree tree-qemu kernel-patched qemu programs ## build everything, boot, and show the launch of a guest
 	@lab/demo
 
+.PHONY: demo-l2
+demo-l2: tree tree-qemu kernel-patched qemu programs ## guests with a virtual IOMMU, and what they cost (UPDATE=1: write it into QEMU's page)
+	@lab/demo-l2 $(if $(UPDATE),--update)
+
 .PHONY: check
 check: packages-checks tree tree-qemu kernel-patched qemu ## run all tests (ONLY=name: one part of them)
 	@$(MAKE) -s -C lab checks
@@ -28,9 +32,10 @@ coverage: packages-long tree tree-qemu qemu programs ## which lines of the serie
 	@lab/coverage
 
 .PHONY: html
-html: packages-html tree ## the documentation as pages: build/html
+html: packages-html tree tree-qemu ## the documentation as pages: build/html
 	@lab/check docs
 	@echo "$(CURDIR)/build/html/userspace-api/iommu.html"
+	@echo "$(CURDIR)/build/html/qemu/intel-iommu-host.html"
 
 .PHONY: bench
 bench: packages-bench tree tree-qemu qemu programs ## measure the cost of the calls (UPDATE=1: write lab/bench.figures)
