@@ -41,6 +41,10 @@ html: packages-html tree tree-qemu ## the documentation as pages: build/html
 bench: packages-bench tree tree-qemu qemu programs ## measure the cost of the calls (UPDATE=1: write lab/bench.figures)
 	@lab/bench $(if $(UPDATE),--update)
 
+.PHONY: compare
+compare: tree tree-qemu kernel-patched qemu programs ## compare ways to copy a structure, and write the tables of iommu-copy.rst
+	@lab/compare
+
 .PHONY: mutants
 mutants: tree tree-qemu qemu programs ## break the series' code, one small change at a time: does a test notice?
 	@lab/mutate $(MUTATE)
