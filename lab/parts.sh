@@ -70,6 +70,7 @@ part hosts "two hosts, and what they have in common" "$parts/hosts"
 part lacking "rigs with less: skipped with a reason, nothing fails" "$parts/lacking"
 part plain "without nesting: skipped with a reason, nothing new in the log" "$parts/plain"
 part example "the example of the documentation" "$lab/run" -- "$bindir/example"
+part compare "five ways to copy a structure, and what the documentation says of them" "$lab/compare" --check
 part kselftest "as KernelCI and LAVA build and run the selftests" "$parts/kselftest"
 part caps "what iommu-caps says of a host, and its exit status" "$parts/caps"
 part debug "every ioctl under lockdep, every allocation failing once" \
