@@ -7,7 +7,11 @@ set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 lab=$top/lab
-build=$top/build
+# What is built once for all bases (QEMU) is in $common.
+base=${BASE:-6.12}
+common=$top/build
+build=$common
+[ "$base" = 6.12 ] || build=$common/$base
 # Shared by all clones. It only saves time.
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/iommu-uapi
 

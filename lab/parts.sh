@@ -8,7 +8,7 @@
 
 parts=$lab/parts
 bindir=$build/programs
-qemu=$build/qemu-bin
+qemu=$common/qemu-bin
 qtest=(env QTEST_QEMU_BINARY="$qemu/qemu-system-x86_64")
 
 lane trees

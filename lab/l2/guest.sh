@@ -4,7 +4,7 @@
 # for that.
 
 l2=$(dirname "${BASH_SOURCE[0]}")
-build=$(cd "$l2/../../build" && pwd)
+. "$l2/../lib.sh"
 work=$(mktemp -d)
 console=$work/console
 mkfifo "$work/keys"
