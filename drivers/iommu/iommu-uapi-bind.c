@@ -253,10 +253,10 @@ static void binding_set(struct iommu_uapi_binding *binding,
  * Return: the binding, for iommu_uapi_invalidate(), iommu_uapi_replace() and
  * iommu_uapi_unbind(); or ERR_PTR() of -ENODEV if @dev is not the only device in
  * its group, or its IOMMU can't nest on @s2; -EEXIST if @pasid of @dev is
- * attached already; -EOPNOTSUPP or -EINVAL if the driver finds something in @data
- * that the hardware does not have; -EINVAL if page requests are asked for and
- * there is no @faults; -ENOSPC if the hardware has run out of domain ids;
- * -ENOMEM.
+ * attached already; -EBUSY if @dev is being reset; -EOPNOTSUPP or -EINVAL if the
+ * driver finds something in @data that the hardware does not have; -EINVAL if page
+ * requests are asked for and there is no @faults; -ENOSPC if the hardware has run
+ * out of domain ids; -ENOMEM.
  */
 struct iommu_uapi_binding *
 iommu_uapi_bind(struct device *dev, struct iommu_domain *s2, ioasid_t pasid,
@@ -275,6 +275,11 @@ iommu_uapi_bind(struct device *dev, struct iommu_domain *s2, ioasid_t pasid,
 	}
 	if (data->flags & IOMMU_UAPI_BIND_PAGE_REQUEST && !faults) {
 		ret = -EINVAL;
+		goto err_trace;
+	}
+	/* In a group that the carrier owns, only another bind attaches PASIDs. */
+	if (!IS_ERR(iommu_attach_handle_get(dev->iommu_group, pasid, 0))) {
+		ret = -EEXIST;
 		goto err_trace;
 	}
 
@@ -318,9 +323,6 @@ err_free:
 	iommu_domain_free(nested);
 err_kfree:
 	kfree(binding);
-	/* In a group that the carrier owns, only another bind attaches PASIDs. */
-	if (ret == -EBUSY)
-		ret = -EEXIST;
 err_trace:
 	trace_iommu_uapi_bind(dev, pasid, data->format, data->flags, ret);
 	return ERR_PTR(ret);
@@ -340,10 +342,10 @@ EXPORT_SYMBOL_GPL(iommu_uapi_bind);
  *
  * Context: may sleep. No iommu_uapi_invalidate() of @binding is running.
  *
- * Return: 0; -EOPNOTSUPP or -EINVAL if the driver finds something in @data that
- * the hardware does not have; -EINVAL if page requests are asked for and there is
- * no @faults; -ENOSPC if the table is that of another device, too, and the
- * hardware has run out of domain ids; -ENOMEM.
+ * Return: 0; -EBUSY if the device is being reset; -EOPNOTSUPP or -EINVAL if the
+ * driver finds something in @data that the hardware does not have; -EINVAL if page
+ * requests are asked for and there is no @faults; -ENOSPC if the table is that of
+ * another device, too, and the hardware has run out of domain ids; -ENOMEM.
  */
 int iommu_uapi_replace(struct iommu_uapi_binding *binding,
 		       const struct iommu_uapi_gpasid_bind_data *data,
@@ -363,7 +365,11 @@ int iommu_uapi_replace(struct iommu_uapi_binding *binding,
 	WRITE_ONCE(binding->addr_width, max(old_width, data->addr_width));
 	WRITE_ONCE(binding->privileged,
 		   old_privileged || bind_allows_privileged(data));
-	ret = ops->replace(binding->dev, binding->pasid, nested, data);
+	ret = iommu_device_hold(binding->dev);
+	if (!ret) {
+		ret = ops->replace(binding->dev, binding->pasid, nested, data);
+		iommu_device_release(binding->dev);
+	}
 	trace_iommu_uapi_replace(binding->dev, binding->pasid, data->format,
 				 data->flags, ret);
 	if (ret) {

@@ -927,6 +927,23 @@ void iommu_uapi_faults_remove_dev(struct device *dev)
 EXPORT_SYMBOL_GPL(iommu_uapi_faults_remove_dev);
 
 /**
+ * iommu_uapi_page_requests - let a device request pages, or no longer
+ * @dev: the device, whose group the carrier owns
+ * @on: switch them on, before the first bind that asks for them; or off again,
+ *	after the last of these binds is gone
+ *
+ * Context: may sleep. Takes the mutex of the group of @dev.
+ *
+ * Return: 0; -EBUSY if the kernel itself uses the page requests of @dev; -ENOMEM;
+ * or what the driver returned. Switching them off never fails.
+ */
+int iommu_uapi_page_requests(struct device *dev, bool on)
+{
+	return iommu_device_page_requests(dev, on);
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_page_requests);
+
+/**
  * iommu_uapi_dma_faults_wanted - does anybody read DMA faults?
  *
  * Context: any.

@@ -262,16 +262,9 @@ EXPORT_SYMBOL_GPL(iommu_uapi_copy_array_from_user);
  */
 struct iommu_domain *iommu_uapi_parent_alloc(struct device *dev)
 {
-	const struct iommu_ops *ops;
-
 	if (!dev_uapi_ops(dev))
 		return ERR_PTR(-EOPNOTSUPP);
-
-	ops = dev_iommu_ops(dev);
-	if (!ops->domain_alloc_user)
-		return ERR_PTR(-EOPNOTSUPP);
-	return ops->domain_alloc_user(dev, IOMMU_HWPT_ALLOC_NEST_PARENT, NULL,
-				      NULL);
+	return iommu_paging_domain_alloc_flags(dev, IOMMU_HWPT_ALLOC_NEST_PARENT);
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_parent_alloc);
 

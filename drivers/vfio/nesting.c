@@ -359,7 +359,7 @@ static int vfio_nesting_enable_requests(struct vfio_nesting_group *group)
 	    !iommu_uapi_caps_has(&group->allowed, IOMMU_UAPI_FEAT_PAGE_REQUEST))
 		return 0;
 
-	rc = iommu_dev_enable_feature(group->dev, IOMMU_DEV_FEAT_IOPF);
+	rc = iommu_uapi_page_requests(group->dev, true);
 	if (!rc)
 		group->requests = true;
 	else if (rc != -EBUSY && rc != -ENOMEM)
@@ -394,7 +394,7 @@ static void vfio_nesting_remove_faults(struct vfio_nesting_group *group)
 		return;
 
 	if (group->requests)
-		iommu_dev_disable_feature(group->dev, IOMMU_DEV_FEAT_IOPF);
+		iommu_uapi_page_requests(group->dev, false);
 	group->requests = false;
 	iommu_uapi_faults_remove_dev(group->dev);
 }

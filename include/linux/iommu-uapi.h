@@ -171,6 +171,7 @@ void iommu_uapi_faults_count(struct iommu_uapi_faults *faults, u32 *waiting,
 int iommu_uapi_faults_add_dev(struct iommu_uapi_faults *faults,
 			      struct device *dev);
 void iommu_uapi_faults_remove_dev(struct device *dev);
+int iommu_uapi_page_requests(struct device *dev, bool on);
 bool iommu_uapi_dma_faults_wanted(void);
 void iommu_uapi_report_dma_fault(struct device *dev, bool has_pasid,
 				 ioasid_t pasid, u64 addr, bool write,

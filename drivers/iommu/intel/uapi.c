@@ -53,15 +53,9 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 	if (pci_real_dma_dev(pdev) != pdev)
 		return -EOPNOTSUPP;
 
-	caps->gpa_width = min_t(u32, agaw_to_width(iommu->agaw),
-				cap_mgaw(iommu->cap));
-	if (s2) {
-		if (s2->ops != intel_iommu_ops.default_domain_ops ||
-		    !to_dmar_domain(s2)->nested_parent)
-			return -EOPNOTSUPP;
-		caps->gpa_width = min_t(u32, caps->gpa_width,
-					to_dmar_domain(s2)->gaw);
-	}
+	caps->gpa_width = intel_nest_parent_width(iommu, s2);
+	if (!caps->gpa_width)
+		return -EOPNOTSUPP;
 
 	caps->addr_width = cap_fl5lp_support(iommu->cap) ? ADDR_WIDTH_5LEVEL :
 							   ADDR_WIDTH_4LEVEL;

@@ -50,9 +50,10 @@
  *    one device with a nesting IOMMU.
  *  - EEXIST: the (device, PASID) is bound already; the container has a contract
  *    already, or an open file for page requests.
- *  - EBUSY: the PASID is still bound; or, for a contract, the container already
- *    has PASIDs, bindings or a file for page requests; or something else uses
- *    the page requests of a device.
+ *  - EBUSY: the PASID is still bound; or, for a bind, the device is being reset,
+ *    and the call can be repeated; or, for a contract, the container already has
+ *    PASIDs, bindings or a file for page requests; or something else uses the
+ *    page requests of a device.
  *  - EDQUOT: the caller's quota of PASIDs is used up, or a time limit is longer
  *    than the administrator allows.
  *  - ENOSPC: no PASID is left in the range, or the hardware has run out of domain
