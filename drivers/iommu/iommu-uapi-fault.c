@@ -932,7 +932,7 @@ EXPORT_SYMBOL_GPL(iommu_uapi_faults_remove_dev);
  * @on: switch them on, before the first bind that asks for them; or off again,
  *	after the last of these binds is gone
  *
- * Context: may sleep. Takes the mutex of the group of @dev.
+ * Context: may sleep. May take the mutex of the group of @dev.
  *
  * Return: 0; -EBUSY if the kernel itself uses the page requests of @dev; -ENOMEM;
  * or what the driver returned. Switching them off never fails.
