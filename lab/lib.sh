@@ -56,6 +56,23 @@ progress()
 	fi
 }
 
+# In L1: pages that IOMMU drivers have for their tables
+iommu_pages()
+{
+	cat /proc/sys/vm/stat_refresh >/dev/null
+	awk '$1 == "nr_iommu_pages" { print $2 }' /proc/vmstat
+}
+
+# iommu_pages_fall_to NUMBER: wait for that, since read-copy-update takes its time.
+iommu_pages_fall_to()
+{
+	local left=600
+	while [ "$(iommu_pages)" -gt "$1" ]; do
+		[ $((left -= 1)) -gt 0 ] || return 1
+		sleep 0.1
+	done
+}
+
 # The compiler of all builds here, with ccache if it is installed.
 use_ccache()
 {
