@@ -171,7 +171,7 @@ static inline __u64 *pgt_leaf(const struct pgt *pt, __u64 va)
  * @va: guest-virtual address
  * @gpa: guest-physical address
  * @size: PGT_4K, PGT_2M or PGT_1G; @va and @gpa are multiples of it
- * @bits: of the leaf entry: PGT_RW, PGT_RO, …
+ * @bits: of the leaf entry: PGT_RW, PGT_RO, and so on
  *
  * Tables on the way are made as needed, and allow everything.
  */

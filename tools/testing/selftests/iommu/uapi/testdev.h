@@ -354,7 +354,7 @@ static inline int testdev_init(struct testdev *td, int fd)
 								      -ENODEV;
 }
 
-/* Have the device do one transfer. Returns TESTDEV_DONE, …, or -EIO. */
+/* Have the device do one transfer. Returns TESTDEV_DONE or another result of it, or -EIO. */
 static inline int testdev_command(struct testdev *td, __u32 cmd, __u32 pasid,
 				  __u64 addr, __u32 len)
 {
