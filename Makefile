@@ -23,6 +23,10 @@ check: packages-checks tree tree-qemu kernel-patched qemu ## run all tests (ONLY
 check-long: packages-long tree tree-qemu kernel-patched qemu programs ## what takes too long for make check
 	@LAB_PARTS=$(CURDIR)/lab/parts-long.sh lab/check $(ONLY)
 
+.PHONY: deb
+deb: packages-deb tree tree-qemu qemu ## Debian packages of a kernel with the series, booted on the rig (WHOLE=1: with all modules)
+	@lab/deb
+
 .PHONY: soak
 soak: tree tree-qemu kernel-patched qemu programs ## guests that come and go at random (MINUTES=60)
 	@lab/soak $(MINUTES)
@@ -95,7 +99,7 @@ qemu: tree-qemu ## build the emulator
 programs: tree ## build the programs that run in L1
 	@$(MAKE) -s -C lab
 
-.PHONY: packages packages-checks packages-long packages-bench packages-html
+.PHONY: packages packages-checks packages-long packages-bench packages-html packages-deb
 packages:
 	@lab/prepare
 packages-checks:
@@ -106,6 +110,8 @@ packages-bench:
 	@lab/prepare --bench
 packages-html:
 	@lab/prepare --html
+packages-deb:
+	@lab/prepare --deb
 
 .PHONY: clean
 clean: ## delete build/ (the caches stay)
