@@ -15,7 +15,7 @@ demo-l2: tree tree-qemu kernel-patched qemu programs ## guests with a virtual IO
 	@lab/demo-l2 $(if $(UPDATE),--update)
 
 .PHONY: check
-check: packages-checks tree tree-qemu kernel-patched qemu ## run all tests (ONLY=name: one part of them)
+check: packages-checks tree tree-newest tree-qemu kernel-patched qemu ## run all tests, on each base (ONLY=name: one part of them)
 	@$(MAKE) -s -C lab checks
 	@lab/check $(ONLY)
 
@@ -65,6 +65,11 @@ l2: tree tree-qemu kernel-patched qemu ## a shell in L2, a guest of QEMU in L1 w
 .PHONY: tree
 tree: packages ## the kernel source as a git history, one commit per patch: build/linux
 	@lab/tree make kernel
+
+# The newest of the bases that lab/sources names
+.PHONY: tree-newest
+tree-newest: packages
+	@BASE=7.3 lab/tree make kernel
 
 .PHONY: series
 series: packages ## write the mails for `git am`: build/series
