@@ -10,11 +10,11 @@ parts=$lab/parts
 bindir=$build/programs
 qemu=$common/qemu-bin
 qtest=(env QTEST_QEMU_BINARY="$qemu/qemu-system-x86_64")
-# Suites on the newest base, as programs that were built for 6.12. The 64-bit programs of
-# a suite run there and on the debug kernel of 6.12, the 32-bit ones on 6.12: each base
-# has all suites, and none runs twice for that.
+# Suites on the newest base, as programs that were built for 6.12. The 64-bit programs run
+# there and most of them on the debug kernel of 6.12, the 32-bit ones on 6.12: so each base
+# has each suite, and none runs more often for that.
 newest=7.3
-on_newest=(env BASE=$newest "$lab/run" --build --timeout 3600 -- env BASE= "$lab/suites")
+on_newest=(env BASE="$newest" "$lab/run" --build --timeout 3600 -- env BASE= "$lab/suites")
 
 lane trees
 part results "what lab/check makes of logs" "$parts/results"
@@ -22,10 +22,10 @@ part licences "every file names its licence" "$parts/licences"
 part words "what the documents name is there, in the usual words" "$lab/words"
 part roundtrip "patches and trees say the same" "$parts/roundtrip"
 part mails "git am of the mails gives the same tree" "$parts/mails"
-part roundtrip-newest "the same for $newest" env BASE=$newest "$parts/roundtrip"
-part mails-newest "the same for $newest" env BASE=$newest "$parts/mails"
+part roundtrip-newest "the same for $newest" env BASE="$newest" "$parts/roundtrip"
+part mails-newest "the same for $newest" env BASE="$newest" "$parts/mails"
 part style "checkpatch --strict, kernel-doc" "$parts/style"
-part style-newest "the same for $newest, where its mails differ" env BASE=$newest "$parts/style"
+part style-newest "the same for $newest, where its mails differ" env BASE="$newest" "$parts/style"
 part shellcheck "what ShellCheck says of the scripts" "$parts/shellcheck"
 part layouts "32-bit and 64-bit callers see the same" "$parts/layouts"
 part layers "who looks into which structure" "$parts/layers"
@@ -39,7 +39,7 @@ part both "what the fixes do for IOMMUFD" "$lab/run" --both --build --timeout 36
 part launch "QEMU names what a host lacks" "$parts/launch"
 part bench "what the calls cost, against IOMMUFD and the unpatched kernel" "$lab/bench" --short
 part each "each commit builds alone, options on and off" "$parts/each"
-part each-newest "the whole series builds on $newest, options on and off" env BASE=$newest "$parts/each" last
+part each-newest "the whole series builds on $newest, options on and off" env BASE="$newest" "$parts/each" last
 part abi "what programs were built with stays as it was" "$parts/abi"
 part docs "the documentation builds without a warning" "$parts/docs"
 
@@ -75,7 +75,7 @@ part compare "five ways to copy a structure, and what the documentation says of 
 part kselftest "as KernelCI and LAVA build and run the selftests" "$parts/kselftest"
 part caps "what iommu-caps says of a host, and its exit status" "$parts/caps"
 # These boot the kernel of the newest base, which the other lane has built by now.
-part kunit-newest "on $newest: table, copy and checks, in the kernel" env BASE=$newest "$parts/kunit" --build
+part kunit-newest "on $newest: table, copy and checks, in the kernel" env BASE="$newest" "$parts/kunit" --build
 part selftest "on $newest: every ioctl" "${on_newest[@]}" "query bind invalidate lifetime"
 part contract "on $newest: what a VMM was promised" "${on_newest[@]}" contract
 part requests "on $newest: page requests, from the device and back" "${on_newest[@]}" "page_request request_lifetime"
