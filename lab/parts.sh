@@ -38,6 +38,8 @@ part versions "kernels and programs of different times" "$parts/versions"
 part both "what the fixes do for IOMMUFD" "$lab/run" --both --build --timeout 3600 -- "$bindir/reference" -v cached
 part launch "QEMU names what a host lacks" "$parts/launch"
 part bench "what the calls cost, against IOMMUFD and the unpatched kernel" "$lab/bench" --short
+# So that the other lane need not wait for it
+part debug-kernel "the kernel with lockdep and fault injection builds" "$lab/build" kernel debug
 part each "each commit builds alone, options on and off" "$parts/each"
 part each-newest "the whole series builds on $newest, options on and off" env BASE="$newest" "$parts/each" last
 part abi "what programs were built with stays as it was" "$parts/abi"
@@ -58,7 +60,8 @@ part selftest32 "every ioctl, from 32-bit programs" "$lab/run" -- "$lab/suites" 
 part contract32 "what a VMM was promised, from a 32-bit program" "$lab/run" -- "$bindir/contract32"
 part requests32 "page requests, from 32-bit programs" "$lab/run" -- "$lab/suites" "page_request32 request_lifetime32"
 part few "few domain ids are enough, and what happens when there are none" "$parts/few"
-part fuzz "random calls of two VMMs, and what is left of them" "$lab/run" -- "$lab/suites" "fuzz fuzz32"
+# As a 64-bit program, under lockdep below
+part fuzz "random calls of two VMMs, and what is left of them" "$lab/run" -- "$bindir/fuzz32"
 part fuzz-qemu "a guest that writes at random to its virtual IOMMU, for a minute" "$lab/fuzz-qemu"
 part l2 "a Linux guest drives the device through QEMU's vIOMMU" "$parts/l2"
 part isolation "what a device, a container or a process can do to others" "$parts/isolation"
