@@ -10,6 +10,7 @@ suites=$(make -s --no-print-directory -C "$lab" list | sed "s/ suspend//")
 lane build
 part kunittool "kunit.py builds and runs the KUnit tests" "$parts/kunittool"
 part sanitized "QEMU's tests under ASan and UBSan" "$parts/sanitized"
+part fuzz-long "a million random calls, a thousand kills" "$parts/fuzz-long"
 part each-newest "each commit builds alone on 7.3" env BASE=7.3 "$parts/each"
 part traps "what compiles on 7.3 and is wrong makes a test fail" env BASE=7.3 "$parts/traps"
 part kasan "all suites under KASAN, UBSAN, lockdep and kmemleak" \
