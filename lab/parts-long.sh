@@ -16,6 +16,7 @@ part traps "what compiles on 7.3 and is wrong makes a test fail" env BASE=7.3 "$
 part kasan "all suites under KASAN, UBSAN, lockdep and kmemleak" \
 	"$lab/run" --kasan --build --timeout 7200 -- "$lab/suites" "$suites" -T no_domain_id
 # All that several threads, processes or VMMs do at a time
+part delays "what runs at the same time, with delays at random, under KASAN" "$parts/delays"
 part kexec "kexec while tables are bound" "$parts/kexec"
 part kcsan "what runs at the same time, under KCSAN" "$lab/run" --kcsan --build --parallel --timeout 7200 -- \
 	"$lab/suites" "lifetime request_lifetime reset isolation user_memory dma_fault fuzz" -T fail_nth
