@@ -20,7 +20,7 @@ check: packages-checks tree tree-newest tree-qemu kernel-patched qemu ## run all
 	@lab/check $(ONLY)
 
 .PHONY: check-long
-check-long: packages-long tree tree-qemu kernel-patched qemu programs ## what takes too long for make check
+check-long: packages-long packages-checks tree tree-newest tree-qemu kernel-patched qemu programs ## what takes too long for make check
 	@LAB_PARTS=$(CURDIR)/lab/parts-long.sh lab/check $(ONLY)
 
 .PHONY: deb
