@@ -81,6 +81,14 @@ use_ccache()
 	if command -v ccache >/dev/null; then cc="ccache gcc"; else cc=gcc; fi
 }
 
+# worktree DIRECTORY COMMIT: a work tree of the kernel, made if there is none
+worktree()
+{
+	[ ! -d "$1" ] || return 0
+	git -C "$build/linux" worktree prune
+	git -C "$build/linux" worktree add -q --detach "$1" "$2"
+}
+
 # The C files of the kernel that the series changes or adds, without those of tests
 changed_code()
 {
