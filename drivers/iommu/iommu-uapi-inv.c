@@ -51,7 +51,7 @@ static int inv_get_scope(bool by_archid, bool by_group, u32 archid,
  * Is a range good, if its granule size is? Most are below 2^47, where any table has
  * addresses; for others this says no, and they need a closer look.
  */
-static bool inv_range_good(const struct iommu_uapi_inv_addr_info *addr)
+static inline bool inv_range_good(const struct iommu_uapi_inv_addr_info *addr)
 {
 	u64 max = BIT_ULL(TABLE_MIN_WIDTH - 1);
 	unsigned int shift = __ffs64(addr->granule_size);
@@ -191,7 +191,7 @@ int iommu_uapi_invalidate_check(const struct iommu_uapi_cache_invalidate_info *i
 
 	/* In an array, most entries are like the one before. */
 	for (i = 1; i < nr; i++) {
-		if (!iommu_uapi_inv_alike(&info[i - 1], &info[i]) ||
+		if (!iommu_uapi_inv_alike(info, &info[i]) ||
 		    !inv_range_good(&info[i].addr_info))
 			break;
 	}

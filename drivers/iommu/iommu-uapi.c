@@ -192,16 +192,21 @@ EXPORT_SYMBOL_GPL(iommu_uapi_copy_from_user);
 static int check_versions(const u16 *row, void *dst, size_t size, u32 nr,
 			  u32 *copied)
 {
-	u32 version;
-	int ret;
+	u32 version, known, i;
+	int ret = 0;
 
-	for (*copied = 0; *copied < nr; ++*copied, dst += size) {
+	for (i = 0; i < nr; i++, dst += size) {
 		memcpy(&version, dst, sizeof(version));
+		/* Most are of the same version. */
+		if (i && version == known)
+			continue;
 		ret = size_in_row(row, version);
 		if (ret < 0)
-			return ret;
+			break;
+		known = version;
 	}
-	return 0;
+	*copied = i;
+	return min(ret, 0);
 }
 
 /**

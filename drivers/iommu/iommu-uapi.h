@@ -70,16 +70,10 @@ static inline bool
 iommu_uapi_inv_alike(const struct iommu_uapi_cache_invalidate_info *a,
 		     const struct iommu_uapi_cache_invalidate_info *b)
 {
-	const struct iommu_uapi_inv_addr_info *x = &a->addr_info;
-	const struct iommu_uapi_inv_addr_info *y = &b->addr_info;
-
+	/* What is in front of the address: a few words, and no gaps */
 	return a->granularity == IOMMU_UAPI_GRANU_ADDR &&
-	       b->granularity == IOMMU_UAPI_GRANU_ADDR &&
-	       a->version == b->version && a->cache == b->cache &&
-	       a->padding[0] == b->padding[0] &&
-	       a->padding[1] == b->padding[1] && x->flags == y->flags &&
-	       x->archid == y->archid && x->pasid == y->pasid &&
-	       x->granule_size == y->granule_size;
+	       !memcmp(a, b, offsetof(typeof(*a), addr_info.addr)) &&
+	       a->addr_info.granule_size == b->addr_info.granule_size;
 }
 
 void iommu_uapi_faults_start(struct iommu_uapi_binding *binding,
