@@ -214,31 +214,14 @@ static struct qi_desc *inv_batch_desc(struct inv_batch *batch)
 	return &batch->desc[batch->nr++];
 }
 
-/* Put 2^@order pages at @addr, or everything of the PASID, into the batch. */
-static void inv_batch_add(struct inv_batch *batch, struct cache_tag *tag,
-			  u64 addr, unsigned int order, bool all, bool leaf)
+static void inv_batch_add_devtlb(struct inv_batch *batch, struct cache_tag *tag,
+				 u64 addr, unsigned int order)
 {
-	struct device_domain_info *info;
+	struct device_domain_info *info = dev_iommu_priv_get(tag->dev);
+	u16 sid = PCI_DEVID(info->bus, info->devfn);
 	struct qi_desc *desc;
 	int i;
-	u16 sid;
 
-	if (tag->type == CACHE_TAG_IOTLB) {
-		desc = inv_batch_desc(batch);
-		if (all)
-			qi_desc_piotlb_all(tag->domain_id, tag->pasid, desc);
-		else
-			qi_desc_piotlb(tag->domain_id, tag->pasid, addr, order,
-				       leaf, desc);
-		return;
-	}
-
-	info = dev_iommu_priv_get(tag->dev);
-	sid = PCI_DEVID(info->bus, info->devfn);
-	if (all) {
-		addr = 0;
-		order = MAX_AGAW_PFN_WIDTH;
-	}
 	for (i = 0; i <= info->dtlb_extra_inval; i++) {
 		desc = inv_batch_desc(batch);
 		if (tag->pasid == IOMMU_NO_PASID)
@@ -251,33 +234,64 @@ static void inv_batch_add(struct inv_batch *batch, struct cache_tag *tag,
 	}
 }
 
+/* Put everything of the PASID into the batch. */
+static void inv_batch_add_all(struct inv_batch *batch, struct cache_tag *tag)
+{
+	if (tag->type == CACHE_TAG_IOTLB)
+		qi_desc_piotlb_all(tag->domain_id, tag->pasid,
+				   inv_batch_desc(batch));
+	else
+		inv_batch_add_devtlb(batch, tag, 0, MAX_AGAW_PFN_WIDTH);
+}
+
+/* Put 2^@order pages at @addr into the batch. */
+static inline void inv_batch_add(struct inv_batch *batch, struct cache_tag *tag,
+				 u64 addr, unsigned int order, bool leaf)
+{
+	if (tag->type == CACHE_TAG_IOTLB)
+		qi_desc_piotlb(tag->domain_id, tag->pasid, addr, order, leaf,
+			       inv_batch_desc(batch));
+	else
+		inv_batch_add_devtlb(batch, tag, addr, order);
+}
+
 /*
  * One descriptor invalidates a naturally aligned power of two. If the smallest
  * one around a range is much larger than the range, because the range lies
  * across an alignment boundary, then take one on either side of it.
  */
-static void inv_batch_add_range(struct inv_batch *batch, struct cache_tag *tag,
+static void inv_batch_add_pages(struct inv_batch *batch, struct cache_tag *tag,
 				u64 first, u64 last, bool leaf)
 {
-	unsigned int order;
+	unsigned int order = fls64(first ^ last);
 	u64 mid;
 
-	first >>= VTD_PAGE_SHIFT;
-	last >>= VTD_PAGE_SHIFT;
-	order = fls64(first ^ last);
 	if (order < 2 || last - first + 1 > BIT_ULL(order - 2)) {
 		inv_batch_add(batch, tag,
 			      (first >> order) << (order + VTD_PAGE_SHIFT),
-			      order, false, leaf);
+			      order, leaf);
 		return;
 	}
 
 	mid = (last >> (order - 1)) << (order - 1);
 	order = fls64(first ^ (mid - 1));
 	inv_batch_add(batch, tag, (first >> order) << (order + VTD_PAGE_SHIFT),
-		      order, false, leaf);
+		      order, leaf);
 	order = fls64(mid ^ last);
-	inv_batch_add(batch, tag, mid << VTD_PAGE_SHIFT, order, false, leaf);
+	inv_batch_add(batch, tag, mid << VTD_PAGE_SHIFT, order, leaf);
+}
+
+static inline void inv_batch_add_range(struct inv_batch *batch,
+				       struct cache_tag *tag, u64 first,
+				       u64 last, bool leaf)
+{
+	first >>= VTD_PAGE_SHIFT;
+	last >>= VTD_PAGE_SHIFT;
+	/* Most ranges of an array are a page. */
+	if (first == last)
+		inv_batch_add(batch, tag, first << VTD_PAGE_SHIFT, 0, leaf);
+	else
+		inv_batch_add_pages(batch, tag, first, last, leaf);
 }
 
 /* Which caches does an entry that has been checked name? */
@@ -356,14 +370,15 @@ static bool inv_unknown(const struct iommu_uapi_cache_invalidate_info *info)
 static u32 inv_check(const struct iommu_uapi_cache_invalidate_info *info, u32 nr,
 		     u8 *all)
 {
-	u32 i;
+	u32 i, known = 0;
 
 	*all = 0;
 	for (i = 0; i < nr; i++) {
-		if (i && iommu_uapi_inv_alike(&info[i - 1], &info[i]))
+		if (i && iommu_uapi_inv_alike(&info[known], &info[i]))
 			continue;
 		if (inv_unknown(&info[i]))
 			break;
+		known = i;
 		if (info[i].granularity != IOMMU_UAPI_GRANU_ADDR)
 			*all |= inv_caches(&info[i]);
 	}
@@ -430,7 +445,7 @@ intel_uapi_cache_invalidate(struct iommu_domain **nested, unsigned int nr_nested
 			cache = tag->type == CACHE_TAG_IOTLB ? INV_CACHE_IOTLB :
 							       INV_CACHE_DEVTLB;
 			if (all & cache)
-				inv_batch_add(&batch, tag, 0, 0, true, false);
+				inv_batch_add_all(&batch, tag);
 			else
 				inv_batch_add_entries(&batch, tag, cache, info,
 						      good);
