@@ -41,8 +41,8 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 	struct intel_iommu *iommu = info->iommu;
 	u32 granu = BIT(IOMMU_UAPI_GRANU_DOMAIN) | BIT(IOMMU_UAPI_GRANU_PASID) |
 		    BIT(IOMMU_UAPI_GRANU_ADDR);
-	u32 max_pasids = dev->iommu->max_pasids;
 	struct pci_dev *pdev;
+	u32 max_pasids;
 
 	if (!nested_supported(iommu) || !ecap_flts(iommu->ecap) ||
 	    !ecap_slts(iommu->ecap) || !dev_is_pci(dev))
@@ -87,6 +87,8 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 			 IOMMU_UAPI_FEAT_DMA_FAULT;
 	if (ecap_smpwc(iommu->ecap))
 		caps->features |= IOMMU_UAPI_FEAT_COHERENT;
+	/* The table has room for the PASIDs that each IOMMU of the host has. */
+	max_pasids = min(dev->iommu->max_pasids, info->pasid_table->max_pasid);
 	if (info->pasid_enabled && max_pasids > IOMMU_FIRST_GLOBAL_PASID) {
 		caps->features |= IOMMU_UAPI_FEAT_BIND_PASID |
 				  IOMMU_UAPI_FEAT_HOST_PASID |
