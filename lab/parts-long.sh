@@ -11,6 +11,7 @@ lane build
 part kunittool "kunit.py builds and runs the KUnit tests" "$parts/kunittool"
 part b4 "b4 prep --check of the series for 7.3, where b4 has it" env BASE=7.3 "$parts/b4"
 part sanitized "QEMU's tests under ASan and UBSan" "$parts/sanitized"
+part iommufd "IOMMUFD's own tests pass and fail as on the unpatched kernel" env BASE=7.3 "$parts/iommufd"
 part fuzz-long "a million random calls, a thousand kills" "$parts/fuzz-long"
 part each-newest "each commit builds alone on 7.3" env BASE=7.3 "$parts/each"
 part traps "what compiles on 7.3 and is wrong makes a test fail" env BASE=7.3 "$parts/traps"
