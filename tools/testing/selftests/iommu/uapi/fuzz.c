@@ -12,7 +12,12 @@
  * FUZZ_SEED is the first round's seed, FUZZ_ROUNDS their number, and FUZZ_CALLS what
  * each thread does in a round. The same seed means the same calls of each thread,
  * in an order that changes.
+ *
+ * On a kernel with KCOV, an argument that reaches new code is kept, and later calls
+ * start from it, too. The same seed then no longer means the same calls. FUZZ_CORPUS
+ * names a file for what is kept, from which the next run begins.
  */
+#include <linux/kcov.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -30,6 +35,10 @@
 #define PASIDS		12
 #define ENTRIES		8
 #define PAGE		4096
+/* What KCOV tells of a call: so many addresses */
+#define COVER		4096
+/* So many arguments of each call are kept. */
+#define KEPT		256
 
 enum { REQUEST, BIND, UNBIND, INVALIDATE, FAULT_FD, NEGOTIATE, NR_CALLS };
 
@@ -54,6 +63,33 @@ static const struct {
 		{ EOPNOTSUPP, EINVAL, EFAULT, ERANGE, EEXIST, EBUSY } },
 };
 
+union arg {
+	struct vfio_iommu_type1_pasid_request request;
+	struct bind_arg bind;
+	struct vfio_iommu_type1_unbind_gpasid unbind;
+	struct {
+		struct vfio_iommu_type1_cache_invalidate head;
+		struct iommu_uapi_cache_invalidate_info entry[ENTRIES];
+	} inv;
+	struct vfio_iommu_type1_fault_fd fault_fd;
+	struct negotiate_arg negotiate;
+	struct iommu_uapi_page_response resp;
+	/* A random call takes this much. */
+	__u32 word[64];
+};
+
+/* Arguments that have reached new code; a size of 0 marks one that is not complete. */
+struct corpus {
+	struct {
+		atomic_uint size;
+		union arg arg;
+	} kept[NR_CALLS][KEPT];
+	atomic_uint nr[NR_CALLS];
+	/* Which ways from one place in the code to the next have been taken */
+	__u8 seen[1 << 16];
+	atomic_uint nr_seen;
+};
+
 /* What the VMMs tell the test */
 struct tally {
 	atomic_int good[NR_CALLS];
@@ -62,6 +98,9 @@ struct tally {
 	atomic_int bad;
 	atomic_int running;
 };
+
+/* Shared by all processes of the test; NULL without KCOV */
+static struct corpus *corpus;
 
 struct vmm {
 	struct nest n[2];
@@ -84,19 +123,13 @@ struct thread {
 	__u64 rnd;
 	/* The end of a page for arguments; the next one can't be used. */
 	__u8 *edge;
+	/* What KCOV writes for this thread */
+	unsigned long *cover;
 	union {
-		struct vfio_iommu_type1_pasid_request request;
-		struct bind_arg bind;
-		struct vfio_iommu_type1_unbind_gpasid unbind;
-		struct {
-			struct vfio_iommu_type1_cache_invalidate head;
-			struct iommu_uapi_cache_invalidate_info entry[ENTRIES];
-		} inv;
-		struct vfio_iommu_type1_fault_fd fault_fd;
-		struct negotiate_arg negotiate;
-		struct iommu_uapi_page_response resp;
-		__u32 word[PAGE / 4];
-	} arg;
+		union arg arg;
+		/* The kernel may write more than a call takes. */
+		__u8 room[PAGE];
+	};
 };
 
 /* Knuth's constants for 64 bits; the high bits are the better ones. */
@@ -176,14 +209,77 @@ static int is_documented(int call, int err)
 	return 0;
 }
 
+/* Take an argument that has once reached new code instead of the caller's. */
+static size_t known_arg(struct thread *t, int call, size_t size)
+{
+	unsigned int nr = corpus->nr[call], which, known;
+
+	if (!nr || one_in(t, 2))
+		return size;
+	which = rnd(t, nr < KEPT ? nr : KEPT);
+	known = corpus->kept[call][which].size;
+	/* Another thread may be writing it; any argument will do. */
+	if (known)
+		memcpy(&t->arg, &corpus->kept[call][which].arg, known);
+	return known ?: size;
+}
+
+/* Did the call go a way that no call has gone before? */
+static int is_new(struct thread *t)
+{
+	unsigned long i, nr = t->cover[0], last = 0;
+	int found = 0;
+
+	for (i = 1; i <= nr && i < COVER; i++) {
+		__u32 place = t->cover[i] ^ last >> 1;
+		__u32 way = place * 2654435761U >> 16;
+
+		last = t->cover[i] << 1;
+		if (corpus->seen[way])
+			continue;
+		corpus->seen[way] = 1;
+		corpus->nr_seen++;
+		found = 1;
+	}
+	return found;
+}
+
+static void keep_arg(struct thread *t, int call, const union arg *arg, size_t size)
+{
+	unsigned int which = corpus->nr[call]++;
+
+	if (which >= KEPT)
+		which = rnd(t, KEPT);
+	corpus->kept[call][which].size = 0;
+	memcpy(&corpus->kept[call][which].arg, arg, size);
+	corpus->kept[call][which].size = size;
+}
+
+static int covered_call(struct thread *t, int call, size_t size)
+{
+	union arg arg = t->arg;
+	void *at = place(t, size);
+	int rc;
+
+	if (!t->cover)
+		return xioctl(t->vmm->n[0].container, calls[call].cmd, at);
+	t->cover[0] = 0;
+	rc = xioctl(t->vmm->n[0].container, calls[call].cmd, at);
+	if (is_new(t))
+		keep_arg(t, call, &arg, size);
+	return rc;
+}
+
 static void send(struct thread *t, int call, size_t size)
 {
 	struct vmm *vmm = t->vmm;
 	int rc;
 
+	if (t->cover)
+		size = known_arg(t, call, size);
 	if (!one_in(t, 3))
 		change(t, size);
-	rc = xioctl(vmm->n[0].container, calls[call].cmd, place(t, size));
+	rc = covered_call(t, call, size);
 	if (rc < 0) {
 		vmm->tally->failed[call]++;
 		if (!is_documented(call, -rc)) {
@@ -437,6 +533,9 @@ static void fuzz_rest(struct thread *t)
 
 	switch (rnd(t, 8)) {
 	case 0:
+		/* A reset takes a tenth of a second, in which the thread does nothing else. */
+		if (!one_in(t, 8))
+			break;
 		ioctl(n->td.fd, VFIO_DEVICE_RESET);
 		testdev_master(&n->td, 1);
 		break;
@@ -462,6 +561,21 @@ static void fuzz_rest(struct thread *t)
 	}
 }
 
+/* Where KCOV is to write for this thread; NULL if the kernel has none */
+static unsigned long *cover_init(void)
+{
+	int fd = open("/sys/kernel/debug/kcov", O_RDWR);
+	unsigned long *cover;
+
+	if (fd < 0 || ioctl(fd, KCOV_INIT_TRACE, COVER))
+		return NULL;
+	cover = mmap(NULL, COVER * sizeof(*cover), PROT_READ | PROT_WRITE, MAP_SHARED,
+		     fd, 0);
+	if (cover == MAP_FAILED || ioctl(fd, KCOV_ENABLE, KCOV_TRACE_PC))
+		return NULL;
+	return cover;
+}
+
 static void *thread_main(void *data)
 {
 	static void (* const known[])(struct thread *) = {
@@ -472,6 +586,7 @@ static void *thread_main(void *data)
 	struct thread *t = data;
 	int i;
 
+	t->cover = corpus ? cover_init() : NULL;
 	for (i = 0; i < t->vmm->nr_calls; i++) {
 		t->vmm->tally->running = 1;
 		known[rnd(t, ARRAY_LEN(known))](t);
@@ -530,6 +645,24 @@ static void vmm_main(int first, int nr, struct tally *tally, __u64 seed, int nr_
 	_exit(0);
 }
 
+/* Read from a file what an earlier run has kept, or write what there is now. */
+static void corpus_file(int save)
+{
+	const char *name = getenv("FUZZ_CORPUS");
+	size_t size = offsetof(struct corpus, seen);
+	int fd;
+
+	if (!name || !corpus)
+		return;
+	fd = open(name, save ? O_WRONLY | O_CREAT | O_TRUNC : O_RDONLY, 0644);
+	if (fd < 0)
+		return;
+	/* A file of another size is of another version of this program. */
+	if (save ? write(fd, corpus, size) < 0 : read(fd, corpus, size) != (ssize_t)size)
+		memset(corpus, 0, size);
+	close(fd);
+}
+
 FIXTURE(fuzz)
 {
 	struct tally *tally;
@@ -565,10 +698,18 @@ FIXTURE_SETUP(fuzz)
 	self->tally = mmap(NULL, sizeof(*self->tally), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_TRUE(self->tally != MAP_FAILED);
+	/* KCOV has no ioctls for 32-bit programs. */
+	if (sizeof(long) < 8 || access("/sys/kernel/debug/kcov", F_OK))
+		return;
+	corpus = mmap(NULL, sizeof(*corpus), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_TRUE(corpus != MAP_FAILED);
+	corpus_file(0);
 }
 
 FIXTURE_TEARDOWN(fuzz)
 {
+	corpus_file(1);
 }
 
 /* Each device is as it was before anybody used it. */
@@ -649,6 +790,12 @@ TEST_F_TIMEOUT(fuzz, ends, SLOW)
 	}
 	TH_LOG("%d page requests answered", self->tally->answered);
 	EXPECT_LT(0, self->tally->answered);
+	if (!corpus)
+		return;
+	for (i = 0; i < NR_CALLS; i++)
+		TH_LOG("%s: %u arguments kept", calls[i].name, corpus->nr[i]);
+	TH_LOG("%u ways taken", corpus->nr_seen);
+	EXPECT_LT(0, corpus->nr_seen);
 }
 
 /* R46: the same when they are killed */
