@@ -85,7 +85,7 @@ struct corpus {
 		union arg arg;
 	} kept[NR_CALLS][KEPT];
 	atomic_uint nr[NR_CALLS];
-	/* Which ways from one place in the code to the next have been taken */
+	/* Edges of the control flow that have been taken, by a hash of both ends */
 	__u8 seen[1 << 16];
 	atomic_uint nr_seen;
 };
@@ -224,20 +224,20 @@ static size_t known_arg(struct thread *t, int call, size_t size)
 	return known ?: size;
 }
 
-/* Did the call go a way that no call has gone before? */
+/* Did the call take an edge that no call has taken before? */
 static int is_new(struct thread *t)
 {
 	unsigned long i, nr = t->cover[0], last = 0;
 	int found = 0;
 
 	for (i = 1; i <= nr && i < COVER; i++) {
-		__u32 place = t->cover[i] ^ last >> 1;
-		__u32 way = place * 2654435761U >> 16;
+		__u32 ends = t->cover[i] ^ last >> 1;
+		__u32 edge = ends * 2654435761U >> 16;
 
-		last = t->cover[i] << 1;
-		if (corpus->seen[way])
+		last = t->cover[i];
+		if (corpus->seen[edge])
 			continue;
-		corpus->seen[way] = 1;
+		corpus->seen[edge] = 1;
 		corpus->nr_seen++;
 		found = 1;
 	}
@@ -794,7 +794,7 @@ TEST_F_TIMEOUT(fuzz, ends, SLOW)
 		return;
 	for (i = 0; i < NR_CALLS; i++)
 		TH_LOG("%s: %u arguments kept", calls[i].name, corpus->nr[i]);
-	TH_LOG("%u ways taken", corpus->nr_seen);
+	TH_LOG("%u edges", corpus->nr_seen);
 	EXPECT_LT(0, corpus->nr_seen);
 }
 
