@@ -795,7 +795,7 @@ TEST_F_TIMEOUT(fuzz, ends, SLOW)
 	for (i = 0; i < NR_CALLS; i++)
 		TH_LOG("%s: %u arguments kept", calls[i].name, corpus->nr[i]);
 	TH_LOG("%u edges", corpus->nr_seen);
-	EXPECT_LT(0, corpus->nr_seen);
+	EXPECT_LT(0u, corpus->nr_seen);
 }
 
 /* R46: the same when they are killed */
