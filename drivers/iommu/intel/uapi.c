@@ -87,7 +87,7 @@ static int intel_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
 			 IOMMU_UAPI_FEAT_DMA_FAULT;
 	if (ecap_smpwc(iommu->ecap))
 		caps->features |= IOMMU_UAPI_FEAT_COHERENT;
-	/* The table has room for the PASIDs that each IOMMU of the host has. */
+	/* The table is made for the IOMMU of the host that has the fewest PASIDs. */
 	max_pasids = min(dev->iommu->max_pasids, info->pasid_table->max_pasid);
 	if (info->pasid_enabled && max_pasids > IOMMU_FIRST_GLOBAL_PASID) {
 		caps->features |= IOMMU_UAPI_FEAT_BIND_PASID |
