@@ -24,7 +24,7 @@ check-long: packages-long packages-checks tree tree-newest tree-qemu kernel-patc
 	@LAB_PARTS=$(CURDIR)/lab/parts-long.sh lab/check $(ONLY)
 
 .PHONY: deb
-deb: packages-deb tree tree-qemu qemu ## Debian packages of a kernel with the series, booted on the rig (WHOLE=1: with all modules)
+deb: packages-deb tree tree-qemu qemu ## Debian packages of a kernel with the series, booted in L1 (WHOLE=1: with all modules)
 	@lab/deb
 
 .PHONY: soak

@@ -11,11 +11,11 @@
  * device. PASIDs that the container allocated stay until they are freed, or to the
  * end of the container's IOMMU.
  *
- * Locks: the caller may hold its own lock outside of &vfio_nesting.lock when it
- * adds or removes groups, or queries. The commands do not take that lock, so none
- * of them waits for memory that is being mapped. The mutex of the group and the
- * locks of the driver nest inside &vfio_nesting.lock. No memory of the user is read
- * or written under it.
+ * Locks, outermost first: that of the caller, which it may hold when it adds or
+ * removes groups, or queries; &vfio_nesting.lock; the mutex of the group; those of
+ * the driver. The commands do not take the caller's lock, so none of them waits for
+ * memory that is being mapped. No memory of the user is read or written under
+ * &vfio_nesting.lock.
  */
 #include <linux/device.h>
 #include <linux/iommu-uapi.h>
@@ -533,7 +533,7 @@ static int vfio_nesting_check_contract(struct vfio_nesting *nesting,
  * group must be able to do what that promises.
  *
  * Return: 0; -ERANGE if the group can't keep the contract; -EBUSY if something
- * else uses the page requests of its device; -ENOMEM.
+ * else uses the page requests of its device; -EIO if they can't be enabled; -ENOMEM.
  */
 int vfio_nesting_add_group(struct vfio_nesting *nesting,
 			   struct iommu_group *iommu_group,
@@ -717,7 +717,7 @@ static int vfio_nesting_build_group_caps(struct vfio_nesting *nesting,
 	return 0;
 }
 
-/* Without a contract, adds nothing if nothing can be bound. */
+/* Without a contract, adds nothing if a group with an IOMMU can't be bound. */
 static int vfio_nesting_build_nesting_caps(struct vfio_nesting *nesting,
 					   struct vfio_info_cap *caps)
 {
@@ -1104,7 +1104,10 @@ static int vfio_nesting_unbind(struct vfio_nesting *nesting, const void *head,
 
 	down_write(&nesting->lock);
 	group = vfio_nesting_find_group(nesting, unbind->group_id);
+	/* What can't be bound again must not be blocked. */
 	if (group && group->dev &&
+	    (vfio_nesting_find_binding(nesting, group, unbind->pasid) ||
+	     vfio_nesting_can_bind(group)) &&
 	    vfio_nesting_block(nesting, group, unbind->pasid))
 		rc = 0;
 	up_write(&nesting->lock);
@@ -1185,9 +1188,9 @@ static bool vfio_nesting_same_scope(const struct iommu_uapi_inv_scope *a,
 }
 
 /*
- * Check entries: only a check can tell which bindings they are for, so begin with
- * any group that accepts the first one. Returns what iommu_uapi_invalidate_check()
- * says for that.
+ * Which bindings entries are for is only known after a check, so check them for
+ * each group until one accepts the first entry. Returns what
+ * iommu_uapi_invalidate_check() says for that group.
  */
 static int
 vfio_nesting_check_entries(struct vfio_nesting *nesting,
@@ -1263,9 +1266,9 @@ static int vfio_nesting_add_binding(struct vfio_nesting_binding *binding,
 }
 
 /*
- * Begin a run with @nr entries at @info that @accepts accepts. All IOMMUs that they
- * reach have to accept them: returns the number of those that do, from the first, or
- * what is wrong with that.
+ * Begin a run with @nr entries at @info that @accepts accepts. Returns how many
+ * entries, from the first, are accepted by every IOMMU that they are for, or what is
+ * wrong with the first.
  */
 static int
 vfio_nesting_begin_run(struct vfio_nesting *nesting,
@@ -1308,7 +1311,7 @@ static int vfio_nesting_flush(struct vfio_nesting_run *run)
 		run->nr = done;
 	}
 	run->nr_bound = 0;
-	/* Go on with the entries that have taken effect for other bindings. */
+	/* Continue with the entries that have taken effect so far. */
 	return run->nr ? 0 : rc;
 }
 
@@ -1695,7 +1698,7 @@ static int vfio_nesting_fault_fd(struct vfio_nesting *nesting, const void *head,
 	if (rc >= 0 && timeout) {
 		err = iommu_uapi_faults_set_timeout(nesting->faults,
 						    req->timeout_ms);
-		/* A file that was made, and closed at once, is no error. */
+		/* Another thread may have closed the new file already. */
 		if (keep)
 			rc = err;
 	}

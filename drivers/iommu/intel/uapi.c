@@ -365,9 +365,9 @@ static bool inv_unknown(const struct iommu_uapi_cache_invalidate_info *info)
 }
 
 /*
- * Check flags; the core has checked the rest. @all is set to the caches that lose
- * everything of the PASID. Returns the number of entries, from the first, whose
- * flags are known.
+ * Check flags; the core has checked the rest. @all is set to the caches in which
+ * everything of the PASID has to be invalidated. Returns the number of entries, from
+ * the first, whose flags are known.
  */
 static u32 inv_check(const struct iommu_uapi_cache_invalidate_info *info, u32 nr,
 		     u8 *all)

@@ -52,8 +52,8 @@
  *    already, or an open file for page requests.
  *  - EBUSY: the PASID is still bound; or, for a bind, the device is being reset,
  *    and the call can be repeated; or, for a contract, the container already has
- *    PASIDs, bindings or a file for page requests; or something else uses the
- *    page requests of a device.
+ *    PASIDs or bindings, or has had a file for page requests; or something else
+ *    uses the page requests of a device, or it has not drained earlier ones.
  *  - EDQUOT: the caller's quota of PASIDs is used up, or a time limit is longer
  *    than the administrator allows.
  *  - ENOSPC: no PASID is left in the range, or the hardware has run out of domain
@@ -65,11 +65,15 @@
  *  - ETIME: the answer to a page request comes after its time limit.
  *  - ENOTUNIQ: more than one page request group matches a response, and only a
  *    cookie could tell them apart.
- *  - EMSGSIZE: the buffer is too small for the next page request group.
+ *  - EMSGSIZE: the buffer is too small for the next page request group or DMA
+ *    fault.
  *  - EAGAIN: there is nothing to read, and the file does not block.
  *  - EIO: a device did not answer an invalidation, and is blocked until it has
  *    been reset; or its page requests can't be enabled.
  *  - ENOMEM: out of memory.
+ *
+ * The file for page requests also returns what any file does: EMFILE and ENFILE
+ * when it is made, EINTR, and ESPIPE.
  */
 
 /**
@@ -159,7 +163,7 @@ struct iommu_uapi_gpasid_bind_data {
  * @nb_granules: number of granules, at least 1
  */
 struct iommu_uapi_inv_addr_info {
-/* @pasid is valid: needed, since a range without a PASID means nothing. */
+/* @pasid is valid. Required. */
 #define IOMMU_UAPI_INV_ADDR_PASID	(1 << 0)
 /* Only bindings with this archid: the guest's domain id that the bind gave. */
 #define IOMMU_UAPI_INV_ADDR_ARCHID	(1 << 1)
@@ -290,10 +294,11 @@ struct iommu_uapi_page_request {
  * @reason: fault reason as the IOMMU's specification numbers it
  * @group_id: number of the IOMMU group of the device
  * @addr: address of the page
- * @lost: DMA faults of this container that were lost since the previous record
+ * @lost: DMA faults that found no room since the previous record. Those of other
+ *	devices behind the same IOMMU may be among them.
  *
- * Nobody can serve it, and it takes no response. Read from the same file as page
- * requests, by a caller that asked for it. It has the size of struct
+ * The fault can't be resolved, and needs no response. Read from the file for page
+ * requests, if that was opened with DMA faults. It has the size of struct
  * iommu_uapi_page_request in each version, so that records can be read as an
  * array.
  */
@@ -340,7 +345,7 @@ struct iommu_uapi_page_response {
 /**
  * struct iommu_uapi_caps - what the host can do for a virtual IOMMU
  * @version: highest version that the kernel accepts, and the version of this
- *	structure
+ *	structure; in a contract, only the latter
  * @addr_width: widest guest first-level address width in bits: 48 (four
  *	levels), or 57, which allows 48 too
  * @features: combination of IOMMU_UAPI_FEAT_*
