@@ -381,7 +381,7 @@ int iommu_uapi_replace(struct iommu_uapi_binding *binding,
 	binding_set(binding, data);
 	if (requests && !binding->faults)
 		iommu_uapi_faults_start(binding, nested, faults);
-	else if (!requests)
+	else if (!requests && binding->faults)
 		iommu_uapi_faults_stop(binding);
 	return 0;
 }

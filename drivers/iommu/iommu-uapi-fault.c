@@ -245,7 +245,7 @@ static void faults_expire(struct work_struct *work)
 		if (!faults->timeout_ms)
 			break;
 		if (time_before(jiffies, waiting->deadline)) {
-			mod_delayed_work(system_unbound_wq, &faults->expire,
+			mod_delayed_work(system_dfl_wq, &faults->expire,
 					 waiting->deadline - jiffies);
 			break;
 		}
@@ -354,7 +354,7 @@ static int faults_take(struct iopf_group *group)
 				      group->fault_count, 0);
 	/* A pending timer is for an earlier group, so it is early enough. */
 	if (faults->timeout_ms && !delayed_work_pending(&faults->expire))
-		mod_delayed_work(system_unbound_wq, &faults->expire,
+		mod_delayed_work(system_dfl_wq, &faults->expire,
 				 faults_limit(faults));
 	wake_up_interruptible(&faults->wait);
 	mutex_unlock(&faults->lock);
@@ -649,10 +649,9 @@ static void faults_free(struct kref *users)
 	kfree(faults);
 }
 
-static int faults_release(struct inode *inode, struct file *file)
+/* The file ends, or could not be made. */
+static void faults_close(struct iommu_uapi_faults *faults)
 {
-	struct iommu_uapi_faults *faults = file->private_data;
-
 	mutex_lock(&faults->lock);
 	faults->open = false;
 	faults_answer_all(faults, NULL);
@@ -663,6 +662,11 @@ static int faults_release(struct inode *inode, struct file *file)
 	WRITE_ONCE(faults->nr_dma, 0);
 	mutex_unlock(&faults->lock);
 	kref_put(&faults->users, faults_free);
+}
+
+static int faults_release(struct inode *inode, struct file *file)
+{
+	faults_close(file->private_data);
 	return 0;
 }
 
@@ -740,26 +744,27 @@ int iommu_uapi_faults_open(struct iommu_uapi_faults *faults, u32 version,
 
 	mutex_lock(&faults->lock);
 	if (faults->open) {
-		rc = -EEXIST;
-	} else {
-		kref_get(&faults->users);
-		rc = anon_inode_getfd("[iommu-page-requests]", &faults_fops,
-				      faults, O_RDWR | O_CLOEXEC);
-		if (rc < 0)
-			kref_put(&faults->users, faults_free);
+		mutex_unlock(&faults->lock);
+		kvfree(ring);
+		return -EEXIST;
 	}
-	/* User space may have guessed the descriptor, but can't use it yet. */
-	if (rc >= 0) {
-		faults->version = version;
-		faults->dma_faults = ring;
-		if (ring)
-			atomic_inc(&dma_fault_files);
-		faults->dma_lost = 0;
-		faults->open = true;
-		ring = NULL;
-	}
+	faults->version = version;
+	faults->dma_faults = ring;
+	if (ring)
+		atomic_inc(&dma_fault_files);
+	faults->dma_lost = 0;
+	faults->open = true;
 	mutex_unlock(&faults->lock);
-	kvfree(ring);
+
+	/*
+	 * Not under the lock, which the thread for page requests takes too: memory
+	 * that is charged can make the caller wait.
+	 */
+	kref_get(&faults->users);
+	rc = anon_inode_getfd("[iommu-page-requests]", &faults_fops, faults,
+			      O_RDWR | O_CLOEXEC);
+	if (rc < 0)
+		faults_close(faults);
 	return rc;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_faults_open);
@@ -805,8 +810,9 @@ int iommu_uapi_faults_set_timeout(struct iommu_uapi_faults *faults,
 	faults->timeout_ms = timeout_ms;
 	list_for_each_entry(waiting, &faults->groups, node)
 		waiting->deadline = jiffies + faults_limit(faults);
-	if (timeout_ms && faults->nr_groups)
-		mod_delayed_work(system_unbound_wq, &faults->expire,
+	/* Even if none waits: a timer for an earlier one may be set too late. */
+	if (timeout_ms)
+		mod_delayed_work(system_dfl_wq, &faults->expire,
 				 faults_limit(faults));
 	mutex_unlock(&faults->lock);
 	return 0;
@@ -1061,11 +1067,12 @@ void iommu_uapi_faults_stop(struct iommu_uapi_binding *binding)
 {
 	struct iommu_uapi_faults *faults = binding->faults;
 
-	if (!faults)
-		return;
 	WRITE_ONCE(binding->faults, NULL);
+	/* Also if it has no queue (any more): its page requests are refused. */
 	dev_uapi_ops(binding->dev)->sync_page_requests(binding->dev);
 	iopf_discard_partial(binding->dev, binding->pasid);
+	if (!faults)
+		return;
 	mutex_lock(&faults->lock);
 	faults_answer_all(faults, binding);
 	mutex_unlock(&faults->lock);

@@ -809,6 +809,8 @@ static void test_contract(struct kunit *test)
 {
 	const u64 guest = IOMMU_UAPI_FEAT_GUEST_PASID;
 	const u64 host = IOMMU_UAPI_FEAT_HOST_PASID;
+	const u64 requests = IOMMU_UAPI_FEAT_PAGE_REQUEST;
+	const u64 second_level = BIT_ULL(IOMMU_UAPI_FORMAT_SECOND_LEVEL);
 	int i;
 
 	EXPECT_CONTRACT(test, 0, (void)needs);
@@ -838,8 +840,7 @@ static void test_contract(struct kunit *test)
 		EXPECT_CONTRACT(test, i > 12 ? 0 : -EINVAL,
 				needs.gpa_width = i);
 	}
-	EXPECT_CONTRACT(test, -EINVAL,
-			needs.formats = BIT_ULL(IOMMU_UAPI_FORMAT_SECOND_LEVEL));
+	EXPECT_CONTRACT(test, -EINVAL, needs.formats = second_level);
 
 	/* Page requests, and the flag that asks for them */
 	EXPECT_CONTRACT(test, -EINVAL, needs.bind_flags = 0);
@@ -855,6 +856,14 @@ static void test_contract(struct kunit *test)
 	EXPECT_CONTRACT(test, 0,
 			(needs.inv_iotlb |= BIT(IOMMU_UAPI_GRANU_DOMAIN),
 			 needs.features |= IOMMU_UAPI_FEAT_INV_SCOPE));
+	/* Addresses are those of a first level. */
+	for (i = IOMMU_UAPI_GRANU_PASID; i <= IOMMU_UAPI_GRANU_ADDR; i++)
+		EXPECT_CONTRACT(test,
+				i == IOMMU_UAPI_GRANU_ADDR ? -EINVAL : 0,
+				(needs.formats = second_level,
+				 needs.addr_width = 0, needs.bind_flags = 0,
+				 needs.features &= ~requests,
+				 needs.inv_iotlb = BIT(i)));
 
 	KUNIT_EXPECT_EQ(test, iommu_uapi_contract_quota(&good_contract, 0), 255);
 }

@@ -520,6 +520,9 @@ static bool contract_inv_ok(const struct iommu_uapi_caps *needs)
 	if (granu & BIT(IOMMU_UAPI_GRANU_DOMAIN) &&
 	    !needs_any(needs, IOMMU_UAPI_FEAT_INV_SCOPE))
 		return false;
+	/* Only a first level has addresses to invalidate. */
+	if (granu & BIT(IOMMU_UAPI_GRANU_ADDR) && !needs->addr_width)
+		return false;
 	return !needs_any(needs, IOMMU_UAPI_FEAT_INV_SCOPE) ||
 	       needs_any(needs, IOMMU_UAPI_FEAT_INVALIDATE);
 }

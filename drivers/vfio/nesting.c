@@ -68,6 +68,8 @@ struct vfio_nesting_pasid {
  * @nr_pasids: number of PASIDs that are owned or bound, or being allocated
  * @kinds: the next value for @kind of struct vfio_nesting_group
  * @faults: where page requests go; NULL until user space asks for them
+ * @ended: whether the last group has left. Only calls that had begun before are
+ *	still there.
  * @committed: whether there is a contract
  * @devices_differ: whether the contract lets groups lack what belongs to a device
  * @contract: what is promised; calls can't ask for more
@@ -82,6 +84,7 @@ struct vfio_nesting {
 	unsigned int nr_pasids;
 	unsigned int kinds;
 	struct iommu_uapi_faults *faults;
+	bool ended;
 	bool committed;
 	bool devices_differ;
 	struct iommu_uapi_caps contract;
@@ -94,8 +97,8 @@ struct vfio_nesting {
  * @next: in struct vfio_nesting.groups
  * @iommu_group: the group; the caller holds it
  * @s2: second level it is attached to; NULL without an IOMMU of its own
- * @dev: its device, which all bindings are for; NULL if the IOMMU can't nest, or
- *	the device has left
+ * @dev: its device, which all bindings are for; NULL if the IOMMU can't nest, there
+ *	were several when the group joined, or the device has left
  * @caps: what the IOMMU can do, if @dev
  * @allowed: the part of @caps that calls may ask for
  * @kind: the same number in all groups whose @allowed is the same
@@ -461,6 +464,17 @@ static void vfio_nesting_drop_pasids(struct vfio_nesting *nesting)
 	}
 }
 
+/* The last group has left. What the container still has goes back to the host. */
+static void vfio_nesting_end(struct vfio_nesting *nesting)
+{
+	lockdep_assert_held_write(&nesting->lock);
+
+	vfio_nesting_drop_pasids(nesting);
+	iommu_uapi_faults_put(nesting->faults);
+	nesting->faults = NULL;
+	nesting->ended = true;
+}
+
 /**
  * vfio_nesting_destroy - end the state of a container
  * @nesting: the state; no command is running
@@ -478,11 +492,10 @@ void vfio_nesting_destroy(struct vfio_nesting *nesting)
 	down_write(&nesting->lock);
 	list_for_each_entry_safe(group, tmp, &nesting->groups, next)
 		vfio_nesting_drop_group(nesting, group);
-	vfio_nesting_drop_pasids(nesting);
+	vfio_nesting_end(nesting);
 	up_write(&nesting->lock);
 
 	WARN_ON_ONCE(nesting->nr_pasids);
-	iommu_uapi_faults_put(nesting->faults);
 	xa_destroy(&nesting->pasids);
 	kfree(nesting);
 }
@@ -556,7 +569,8 @@ int vfio_nesting_add_group(struct vfio_nesting *nesting,
 	INIT_LIST_HEAD(&group->bindings);
 	if (s2) {
 		dev = vfio_nesting_first_dev(iommu_group, &only);
-		if (dev && !iommu_uapi_get_caps(dev, s2, &group->caps))
+		/* Of several, some may not be VFIO's, and go at any time. */
+		if (dev && only && !iommu_uapi_get_caps(dev, s2, &group->caps))
 			group->dev = dev;
 		else
 			put_device(dev);
@@ -584,7 +598,9 @@ EXPORT_SYMBOL_GPL(vfio_nesting_add_group);
  * @iommu_group: the group, still attached to its second level. It need not have
  *	been added.
  *
- * Undoes all bindings of the group.
+ * Undoes all bindings of the group. With the last one, the container's PASIDs and
+ * its file for page requests end too, and do not wait for calls that have begun:
+ * those can wait for user space as long as that likes.
  */
 void vfio_nesting_remove_group(struct vfio_nesting *nesting,
 			       struct iommu_group *iommu_group)
@@ -598,6 +614,8 @@ void vfio_nesting_remove_group(struct vfio_nesting *nesting,
 	list_for_each_entry(group, &nesting->groups, next) {
 		if (group->iommu_group == iommu_group) {
 			vfio_nesting_drop_group(nesting, group);
+			if (list_empty(&nesting->groups))
+				vfio_nesting_end(nesting);
 			break;
 		}
 	}
@@ -657,8 +675,8 @@ bool vfio_nesting_can_map_ro(struct vfio_nesting *nesting)
 
 	down_read(&nesting->lock);
 	list_for_each_entry(group, &nesting->groups, next) {
-		if (group->dev && !iommu_uapi_caps_has(&group->allowed,
-						       IOMMU_UAPI_FEAT_RO_MAP))
+		if (group->s2 && !iommu_uapi_caps_has(&group->allowed,
+						      IOMMU_UAPI_FEAT_RO_MAP))
 			can = false;
 	}
 	up_read(&nesting->lock);
@@ -847,6 +865,7 @@ static void vfio_nesting_unreserve(struct vfio_nesting *nesting, ioasid_t id)
 {
 	down_write(&nesting->lock);
 	nesting->nr_pasids--;
+	/* What had been set aside went back to the host when the container ended. */
 	if (nesting->committed)
 		xa_set_mark(&nesting->pasids, id, VFIO_NESTING_FREE);
 	else
@@ -861,6 +880,10 @@ static int vfio_nesting_own(struct vfio_nesting *nesting, ioasid_t id)
 	int rc = 0;
 
 	down_write(&nesting->lock);
+	if (nesting->ended) {
+		up_write(&nesting->lock);
+		return -EINVAL;
+	}
 	pasid = xa_load(&nesting->pasids, id);
 	/* The guest may have picked the same number before, which counted too. */
 	if (pasid && vfio_nesting_in_use(pasid))
@@ -1341,6 +1364,8 @@ static int vfio_nesting_end_run(struct vfio_nesting *nesting,
 		vfio_nesting_flush(run);
 	*handled += run->nr;
 	run->nr = 0;
+	/* Each entry of a call can be for all bindings. */
+	cond_resched();
 	return run->err;
 }
 

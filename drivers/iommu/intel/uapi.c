@@ -161,9 +161,11 @@ intel_uapi_domain_alloc_nested(struct device *dev, struct iommu_domain *s2,
 		return ERR_PTR(ret);
 
 	nested = intel_nested_domain_new(to_dmar_domain(s2), &cfg);
-	if (!IS_ERR(nested))
-		to_dmar_domain(nested)->s1_bypass =
-			data->format == IOMMU_UAPI_FORMAT_SECOND_LEVEL;
+	if (IS_ERR(nested))
+		return nested;
+	to_dmar_domain(nested)->s1_bypass =
+		data->format == IOMMU_UAPI_FORMAT_SECOND_LEVEL;
+	to_dmar_domain(nested)->shares_did = true;
 	return nested;
 }
 
@@ -554,7 +556,7 @@ void intel_uapi_dma_fault(struct intel_iommu *iommu, u16 sid, bool has_pasid,
 		faults->lost = 0;
 	else
 		faults->lost++;
-	queue_work(system_unbound_wq, &faults->work);
+	queue_work(system_dfl_wq, &faults->work);
 }
 
 const struct iommu_uapi_ops intel_iommu_uapi_ops = {

@@ -176,6 +176,10 @@ TEST_F_TIMEOUT(promises, rules, SLOW)
 	NOT_NOTHING(c.inv_pasid = 2);
 	NOT_NOTHING(c.features = IOMMU_UAPI_FEAT_INVALIDATE;
 		    c.inv_iotlb = 1 << IOMMU_UAPI_GRANU_DOMAIN);
+	/* Only a first level has addresses. */
+	EXPECT_RULE(EINVAL, few, 0, c.formats = second_level; c.addr_width = 0;
+		    c.features |= IOMMU_UAPI_FEAT_INVALIDATE;
+		    c.inv_iotlb = 1 << IOMMU_UAPI_GRANU_ADDR);
 
 	/* What a device does with a PASID */
 	EXPECT_RULE(EINVAL, few, 0, c.features |= IOMMU_UAPI_FEAT_PASID_PRIV);
@@ -282,6 +286,10 @@ static void any_contract(struct iommu_uapi_caps *c, __u32 *nr_pasids,
 	if (c->features & IOMMU_UAPI_FEAT_INVALIDATE) {
 		c->inv_iotlb = some_of(have->inv_iotlb);
 		c->inv_dev_iotlb = some_of(have->inv_dev_iotlb);
+		if (!(c->formats & vtd)) {
+			c->inv_iotlb &= ~(1u << IOMMU_UAPI_GRANU_ADDR);
+			c->inv_dev_iotlb &= ~(1u << IOMMU_UAPI_GRANU_ADDR);
+		}
 		if ((c->inv_iotlb | c->inv_dev_iotlb) & 1)
 			c->features |= IOMMU_UAPI_FEAT_INV_SCOPE;
 		else

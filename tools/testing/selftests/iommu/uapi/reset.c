@@ -508,6 +508,23 @@ TEST_F_TIMEOUT(requests, limit_each, SLOW)
 	EXPECT_EQ(0, counts.waiting);
 }
 
+/* A shorter limit holds for what comes next, though a longer one has begun to run. */
+TEST_F_TIMEOUT(requests, limit_shorter, SLOW)
+{
+	struct iommu_uapi_page_request req;
+	struct nest *n = &self->n;
+
+	ASSERT_OK(fault_limit(n->container, 3600000));
+	ASSERT_EQ(0, request_at(n, self->tag, 1, GUEST_VA));
+	ASSERT_OK(read_one(self->fd, &req));
+	ASSERT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+	ASSERT_EQ(1, wait_answers(n, 1));
+	ASSERT_OK(fault_limit(n->container, 50));
+	ASSERT_EQ(0, request_at(n, self->tag, 2, GUEST_VA));
+	ASSERT_EQ(2, wait_answers(n, 2));
+	EXPECT_EQ(CODE_INVALID, answer(n, 1, TESTDEV_REG_PRCODE));
+}
+
 /* Late when the device was reset: then there is nothing more to tell. */
 TEST_F_TIMEOUT(requests, reset_late, SLOW)
 {

@@ -258,6 +258,54 @@ static int locked_kib(void)
 	return kib;
 }
 
+/* With the device that has been taken back */
+static int set_up_again(struct nest *n)
+{
+	int rc;
+
+	close(n->group);
+	n->group = nest_open_group(n->group_id);
+	if (n->group < 0)
+		return n->group;
+	rc = xioctl(n->group, VFIO_GROUP_SET_CONTAINER, &n->container);
+	if (!rc)
+		rc = xioctl_num(n->container, VFIO_SET_IOMMU,
+				VFIO_TYPE1_NESTING_IOMMU);
+	if (!rc)
+		rc = nest_device(n);
+	return rc ? rc : nest_map(n->container, n->mem.base, GUEST_BASE,
+				  GUEST_SIZE, VFIO_DMA_MAP_FLAG_READ |
+					      VFIO_DMA_MAP_FLAG_WRITE);
+}
+
+/*
+ * PASIDs and the file for page requests end with the last group, and not when a call
+ * that waits for user memory does.
+ */
+TEST_F_TIMEOUT(held, pasids_go_back, SLOW)
+{
+	struct iommu_uapi_page_request req;
+	struct nest *n = &self->n;
+	struct caller c;
+	__u32 pasid, again;
+	int fd;
+
+	ASSERT_OK(pasid_alloc(n->container, 1, pasid_last(n), &pasid));
+	fd = fault_fd_flags(n->container, VFIO_FAULT_FD_DMA_FAULTS,
+			    IOMMU_UAPI_VERSION, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_OK(fcntl(fd, F_SETFL, O_NONBLOCK));
+	ASSERT_OK(hold(self, &c, VFIO_IOMMU_PASID_REQUEST, self->lazy.page));
+	ASSERT_OK(take_back(n));
+	EXPECT_EQ(0, read(fd, &req, sizeof(req)));
+	ASSERT_OK(set_up_again(n));
+	EXPECT_OK(pasid_alloc(n->container, pasid, pasid, &again));
+	ASSERT_OK(let_go(self, &c));
+	EXPECT_ERR(EINVAL, c.rc);
+	EXPECT_OK(pasid_free(n->container, pasid, pasid));
+	close(fd);
+}
+
 /* A device can be unbound while an ioctl of its container waits for user memory. */
 TEST_F_TIMEOUT(held, take_back, SLOW)
 {
@@ -279,18 +327,7 @@ TEST_F_TIMEOUT(held, take_back, SLOW)
 			TH_LOG("command 0x%lx", cmds[i]);
 		EXPECT_EQ(0, locked_kib());
 
-		/* Set up the container again. */
-		close(n->group);
-		n->group = nest_open_group(n->group_id);
-		ASSERT_LE(0, n->group);
-		ASSERT_OK(xioctl(n->group, VFIO_GROUP_SET_CONTAINER,
-				 &n->container));
-		ASSERT_OK(xioctl_num(n->container, VFIO_SET_IOMMU,
-				     VFIO_TYPE1_NESTING_IOMMU));
-		ASSERT_OK(nest_device(n));
-		ASSERT_OK(nest_map(n->container, n->mem.base, GUEST_BASE,
-				   GUEST_SIZE, VFIO_DMA_MAP_FLAG_READ |
-					       VFIO_DMA_MAP_FLAG_WRITE));
+		ASSERT_OK(set_up_again(n));
 		EXPECT_OK(bind_table(n, PASID, self->pt.root));
 	}
 }
