@@ -8,8 +8,8 @@
  *
  * Lifetime: a group is added when it has been attached to its second level, and
  * removed before it is detached. Its bindings end with it, or earlier, with the
- * device. PASIDs that the container allocated stay until they are freed, or to the
- * end of the container's IOMMU.
+ * device. PASIDs that the container allocated stay until they are freed, or the last
+ * group leaves.
  *
  * Locks, outermost first: that of the caller, which it may hold when it adds or
  * removes groups, or queries; &vfio_nesting.lock; the mutex of the group; those of
