@@ -14,6 +14,11 @@ build=$common
 [ "$base" = 6.12 ] || build=$common/$base
 # Shared by all clones. It only saves time.
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/iommu-uapi
+# What the scripts read of apt, gcc and git must not depend on the user's settings. The
+# kernel's Makefile takes LC_ALL out of the environment, and LANGUAGE comes before all.
+export LC_ALL=C.UTF-8 LANG=C.UTF-8
+unset LC_MESSAGES LANGUAGE
+export GIT_CONFIG_GLOBAL=$lab/gitconfig GIT_CONFIG_NOSYSTEM=1
 
 say() { printf '==> %s\n' "$*"; }
 note() { printf '    %s\n' "$*"; }
@@ -24,16 +29,29 @@ as_root()
 	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# processes PID: it and all that descend from it
+processes()
+{
+	local child
+	echo "$1"
+	grep -lsx "PPid:[[:space:]]$1" /proc/[0-9]*/status | cut -d / -f 3 |
+		while read -r child; do processes "$child"; done
+}
+
 # progress NAME LOG COMMAND...: run COMMAND with its output in LOG, and show its
 # progress. On failure, show the end of the log, and $hint.
 progress()
 {
-	local name=$1 log=$2 start=$SECONDS pid lines t last=0 every=15
+	local name=$1 log=$2 start=$SECONDS pid lines t last=0 every=15 traps
 	shift 2
 	[ -t 1 ] && every=1
 	mkdir -p "$(dirname "$log")"
 	"$@" </dev/null >"$log" 2>&1 &
 	pid=$!
+	# Ctrl-C doesn't end what runs in the background.
+	traps=$(trap -p INT TERM)
+	# shellcheck disable=SC2046 # several
+	trap 'kill $(processes "$pid") 2>/dev/null || true; exit 130' INT TERM
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.3
 		t=$((SECONDS - start))
@@ -46,6 +64,8 @@ progress()
 			note "$name: $lines steps, $((t / 60))m$((t % 60))s"
 		fi
 	done
+	trap - INT TERM
+	eval "$traps"
 	[ -t 1 ] && printf '\r\033[K'
 	t=$((SECONDS - start))
 	if wait "$pid"; then
@@ -84,7 +104,11 @@ use_ccache()
 # worktree DIRECTORY COMMIT: a work tree of the kernel, made if there is none
 worktree()
 {
-	[ ! -d "$1" ] || return 0
+	local known
+	# Another repository may be in the place of the one that this was made for.
+	known=$(cat "$(git -C "$1" rev-parse --absolute-git-dir 2>/dev/null)/gitdir" 2>/dev/null) || true
+	[ ! "$known" -ef "$1/.git" ] || return 0
+	rm -rf "$1"
 	git -C "$build/linux" worktree prune
 	git -C "$build/linux" worktree add -q --detach "$1" "$2"
 }
