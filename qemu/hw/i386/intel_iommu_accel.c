@@ -19,6 +19,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "system/host_iommu_device.h"
+#include "system/runstate.h"
 
 /* One ioctl of the host takes so many */
 #define VTD_ACCEL_BATCH     256
@@ -37,6 +38,7 @@ typedef struct VTDAccelDevice {
     HostIOMMUDevice *hiod;
     bool page_requests;     /* The host can deliver them */
     bool pasids;            /* The host can bind PASIDs */
+    bool timeout_told;      /* ITE was reported, and no reset since */
     /* PASID -> struct iommu_uapi_gpasid_bind_data; the others are blocked */
     GHashTable *bound;
     GArray *todo;           /* PASIDs that vtd_accel_sync() looks at */
@@ -56,7 +58,7 @@ struct VTDAccel {
     QLIST_HEAD(, VTDAccelDevice) devices;
     GQueue groups;          /* Of VTDAccelGroup, the oldest first */
     Error *migration_blocker;
-    bool timeout_told;      /* ITE was reported, and no device reset since */
+    VMChangeStateEntry *run;
     unsigned int batched;
     struct iommu_uapi_cache_invalidate_info batch[VTD_ACCEL_BATCH];
 };
@@ -129,8 +131,7 @@ static int vtd_accel_want(VTDAccelDevice *dev, uint32_t pasid,
     *fpd = false;
 
     if (!s->dmar_enabled) {
-        /* A PASID has no meaning then, and its fault no reason */
-        *fpd = true;
+        /* A PASID has no meaning then */
         return pasid == RID_PASID ? 0 : VTD_FR_SM_PASID_DISABLED;
     }
 
@@ -250,16 +251,19 @@ static void vtd_accel_bind(VTDAccelDevice *dev,
     uint32_t pasid = want->hpasid;
     int ret = vtd_accel_class(dev)->bind(dev->hiod, want);
 
-    if (!ret) {
-        g_hash_table_replace(dev->bound, GUINT_TO_POINTER(pasid),
-                             g_memdup2(want, sizeof(*want)));
-    } else {
-        /* The host blocks it then, and the next invalidation tries again */
-        g_hash_table_remove(dev->bound, GUINT_TO_POINTER(pasid));
+    if (ret) {
+        /*
+         * In most cases the host has blocked it already, but not if another
+         * device has joined the group. The next invalidation tries again.
+         */
+        vtd_accel_unbind(dev, pasid);
         warn_report_once("%s: PASID %u is blocked, its page table can't be "
                          "bound: %s", dev->hiod->name, pasid, strerror(-ret));
+        return;
     }
-    if (ret || !(want->flags & IOMMU_UAPI_BIND_PAGE_REQUEST)) {
+    g_hash_table_replace(dev->bound, GUINT_TO_POINTER(pasid),
+                         g_memdup2(want, sizeof(*want)));
+    if (!(want->flags & IOMMU_UAPI_BIND_PAGE_REQUEST)) {
         vtd_accel_drop_groups(dev, pasid);
     }
 }
@@ -341,26 +345,28 @@ void vtd_accel_sync(IntelIOMMUState *s, uint16_t sid, uint16_t mask,
  * Invalidations
  */
 
-/* The source id of a device that does not answer, or 0 */
-static uint16_t vtd_accel_silent(IntelIOMMUState *s)
+/*
+ * Invalidate everything, one device after the other, so that one that does not
+ * answer keeps none of the others from being invalidated. The host blocks it
+ * until it is reset, so it uses nothing stale. Tell the guest, but only once,
+ * since it may submit the same again, and must come to an end with it. One
+ * error names one device, so the next one is told at the guest's next try.
+ */
+static void vtd_accel_inv_each(IntelIOMMUState *s)
 {
     VTDAccelDevice *dev;
 
     QLIST_FOREACH(dev, &s->accel->devices, next) {
-        if (!vtd_accel_class(dev)->answers(dev->hiod)) {
-            return vtd_accel_sid(dev);
+        if (!vtd_accel_class(dev)->answers(dev->hiod) && !dev->timeout_told &&
+            !s->iq_timeout) {
+            dev->timeout_told = true;
+            vtd_inv_timeout(s, vtd_accel_sid(dev));
         }
     }
-    return 0;
 }
 
 bool vtd_accel_flush(IntelIOMMUState *s)
 {
-    const struct iommu_uapi_cache_invalidate_info all = {
-        .version = IOMMU_UAPI_VERSION_2,
-        .cache = IOMMU_UAPI_CACHE_IOTLB,
-        .granularity = IOMMU_UAPI_GRANU_DOMAIN,
-    };
     unsigned int done = 0, nr;
     VTDAccelDevice *dev;
     bool ok = true;
@@ -382,27 +388,23 @@ bool vtd_accel_flush(IntelIOMMUState *s)
         if (!err) {
             break;
         }
+        if (err == -EIO) {
+            /*
+             * A device did not answer, and the host has not asked all others.
+             * This covers the entries that are left, too.
+             */
+            vtd_accel_inv_each(s);
+            return ok;
+        }
         /*
          * Whatever is wrong with this one, those after it count too.
          * -ENOENT: nothing is bound there.
          */
         done++;
-        if (err == -EIO) {
-            /*
-             * A device did not answer. The host blocks it until it is reset,
-             * so it uses nothing stale. Tell the guest, but only once: it may
-             * submit the same again, and must come to an end with it.
-             */
-            if (!s->accel->timeout_told) {
-                s->accel->timeout_told = true;
-                vtd_inv_timeout(s, vtd_accel_silent(s));
-            }
-        } else if (err != -ENOENT) {
-            ok = false;
-        }
+        ok &= err == -ENOENT;
     }
     if (!ok) {
-        vtd_accel_class(dev)->invalidate(dev->hiod, &all, 1, &err);
+        vtd_accel_inv_each(s);
     }
     return ok;
 }
@@ -663,9 +665,10 @@ static void vtd_accel_dma_fault(HostIOMMUDevice *hiod,
     int reason;
 
     vtd_iommu_lock(s);
-    reason = vtd_accel_fault_reason(dev, pasid, fault->reason, &fpd);
-    if (!fpd) {
-        vtd_report_host_fault(s, vtd_accel_sid(dev), fault->addr, reason,
+    /* While translation is off, a fault has no reason */
+    if (s->dmar_enabled) {
+        reason = vtd_accel_fault_reason(dev, pasid, fault->reason, &fpd);
+        vtd_report_host_fault(s, vtd_accel_sid(dev), fault->addr, reason, fpd,
                               fault->perm & IOMMU_UAPI_PERM_WRITE, has_pasid,
                               pasid, fault->lost);
     }
@@ -677,7 +680,7 @@ static void vtd_accel_device_reset(HostIOMMUDevice *hiod)
     VTDAccelDevice *dev = hiod->guest;
 
     vtd_accel_drop_groups(dev, VTD_ACCEL_ALL_PASIDS);
-    dev->accel->timeout_told = false;
+    dev->timeout_told = false;
 }
 
 static const HostIOMMUGuestOps vtd_accel_guest_ops = {
@@ -689,6 +692,19 @@ static const HostIOMMUGuestOps vtd_accel_guest_ops = {
 /*
  * Launch, hot plug and unplug
  */
+
+/*
+ * After a state was loaded, the guest's tables are others. It is too early in
+ * vtd_post_load(): bridges, which are loaded later, know the bus numbers.
+ */
+static void vtd_accel_vm_state(void *opaque, bool running, RunState state)
+{
+    VTDAccel *accel = opaque;
+
+    if (running) {
+        vtd_accel_sync_all(accel->s);
+    }
+}
 
 static void vtd_accel_get_needs(IntelIOMMUState *s,
                                 struct iommu_uapi_caps *needs)
@@ -823,6 +839,11 @@ bool vtd_accel_attach(IntelIOMMUState *s, PCIBus *bus, int devfn,
         return false;
     }
 
+    if (first) {
+        s->accel->run = qemu_add_vm_change_state_handler(vtd_accel_vm_state,
+                                                         s->accel);
+    }
+
     dev = g_new0(VTDAccelDevice, 1);
     dev->accel = s->accel;
     dev->bus = bus;
@@ -850,11 +871,20 @@ bool vtd_accel_attach(IntelIOMMUState *s, PCIBus *bus, int devfn,
 void vtd_accel_detach(IntelIOMMUState *s, HostIOMMUDevice *hiod)
 {
     VTDAccelDevice *dev = hiod->guest;
+    GHashTableIter iter;
+    gpointer pasid;
 
     if (!dev) {
         return;
     }
-    /* The host unbinds everything when the device leaves its container */
+    /*
+     * The device leaves its container later, and until then nothing that the
+     * guest invalidates would reach it.
+     */
+    g_hash_table_iter_init(&iter, dev->bound);
+    while (g_hash_table_iter_next(&iter, &pasid, NULL)) {
+        vtd_accel_class(dev)->unbind(hiod, GPOINTER_TO_UINT(pasid));
+    }
     vtd_accel_drop_groups(dev, VTD_ACCEL_ALL_PASIDS);
     hiod->guest_ops = NULL;
     hiod->guest = NULL;
@@ -863,6 +893,7 @@ void vtd_accel_detach(IntelIOMMUState *s, HostIOMMUDevice *hiod)
     g_array_free(dev->todo, true);
     g_free(dev);
     if (!vtd_accel_active(s)) {
+        qemu_del_vm_change_state_handler(s->accel->run);
         migrate_del_blocker(&s->accel->migration_blocker);
     }
 }

@@ -11,8 +11,10 @@
 #include <linux/vfio.h>
 #include "hw/vfio/vfio-common.h"
 #include "qapi/error.h"
+#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
+#include "system/runstate.h"
 
 /* One record of the fault file */
 typedef union VFIOFaultRecord {
@@ -76,7 +78,12 @@ static bool vfio_nesting_get_guest_caps(HostIOMMUDevice *hiod,
 {
     VFIOGroup *group = vfio_nesting_group(hiod);
 
-    if (!vfio_nesting_get_caps(group, caps, NULL) || !caps->formats) {
+    if (!vfio_nesting_get_caps(group, caps, NULL)) {
+        error_setg(errp, "the host doesn't tell what can be bound in IOMMU "
+                   "group %d", group->groupid);
+        return false;
+    }
+    if (!caps->formats) {
         error_setg(errp, "no page table can be bound in IOMMU group %d of the "
                    "host: it holds more than one device", group->groupid);
         return false;
@@ -204,6 +211,44 @@ static void vfio_nesting_poll_faults(HostIOMMUDevice *hiod)
     }
 }
 
+/* Where the administrator of the host sets the time limit of page requests */
+#define VFIO_NESTING_LIMIT  "/sys/module/iommu_uapi/parameters/page_response_ms"
+#define VFIO_NESTING_DEFAULT_LIMIT  10000
+
+static unsigned int vfio_nesting_limit(void)
+{
+    g_autofree char *text = NULL;
+    const char *end;
+    unsigned int ms;
+
+    if (!g_file_get_contents(VFIO_NESTING_LIMIT, &text, NULL, NULL) ||
+        qemu_strtoui(text, &end, 10, &ms)) {
+        return VFIO_NESTING_DEFAULT_LIMIT;
+    }
+    return ms;
+}
+
+/* A guest that is stopped can't answer in time, and that is no fault of it */
+static void vfio_nesting_vm_state(void *opaque, bool running, RunState state)
+{
+    VFIOContainer *container = opaque;
+    struct vfio_iommu_type1_fault_fd fault = {
+        .argsz = sizeof(fault),
+        .flags = VFIO_FAULT_FD_KEEP | VFIO_FAULT_FD_TIMEOUT,
+    };
+
+    if (running != container->fault_unlimited) {
+        return;
+    }
+    if (running) {
+        fault.timeout_ms = vfio_nesting_limit();
+    }
+    /* -EDQUOT: the administrator lets none wait for ever, so the limit stays */
+    if (!ioctl(container->fd, VFIO_IOMMU_FAULT_FD, &fault)) {
+        container->fault_unlimited = !running;
+    }
+}
+
 /* The contract, and the file for page requests and DMA faults */
 static bool vfio_nesting_start(VFIOContainer *container,
                                const struct iommu_uapi_caps *needs,
@@ -234,12 +279,19 @@ static bool vfio_nesting_start(VFIOContainer *container,
 
     fd = ioctl(container->fd, VFIO_IOMMU_FAULT_FD, &fault);
     if (fd < 0) {
-        error_setg_errno(errp, errno, "page requests can't be enabled");
+        /* EIO and EBUSY: a device can't be told to send page requests */
+        error_setg_errno(errp, errno, "%s",
+                         needs->features & IOMMU_UAPI_FEAT_PAGE_REQUEST &&
+                         (errno == EIO || errno == EBUSY) ?
+                         "page requests can't be enabled" :
+                         "the host can't report DMA faults");
         return false;
     }
     g_unix_set_fd_nonblocking(fd, true, NULL);
     container->fault_fd = fd;
     qemu_set_fd_handler(fd, vfio_nesting_fault_handler, NULL, container);
+    container->fault_state =
+        qemu_add_vm_change_state_handler(vfio_nesting_vm_state, container);
     return true;
 }
 
@@ -261,6 +313,7 @@ static bool vfio_nesting_start_guest(HostIOMMUDevice *hiod,
 void vfio_nesting_release(VFIOContainer *container)
 {
     if (container->fault_fd >= 0) {
+        qemu_del_vm_change_state_handler(container->fault_state);
         qemu_set_fd_handler(container->fault_fd, NULL, NULL, NULL);
         close(container->fault_fd);
         container->fault_fd = -1;

@@ -462,7 +462,7 @@ static void test_two_machines(void)
 
 static void test_legacy(void)
 {
-    Host *h = host_new(1);
+    Host *h = host_new_args(OPTS, 0, 1, " -device pasid-testdev,addr=4.1");
     VTD *v = h->v;
     uint64_t root = vtd_alloc(v), ctx = vtd_alloc(v);
     uint64_t entry = ctx + v->dev->devfn * 16;
@@ -483,6 +483,14 @@ static void test_legacy(void)
     vtd_put(v, entry, vtd_alloc(v) | CTX_P);
     vtd_set_root(v, RTADDR_TTM_LEGACY);
     blocked(v, REQ_RID, PAGE(0));
+
+    /* Pass-through of an emulated device */
+    vtd_use_function(v, 1);
+    entry += 16;
+    vtd_put(v, entry, CTX_TT_PASS | CTX_P);
+    vtd_put(v, entry + 8, 2);
+    vtd_set_root(v, RTADDR_TTM_LEGACY);
+    vtd_reads(v, REQ_RID, PAGE(0), PAGE(0));
     host_free(h);
 }
 
@@ -584,6 +592,11 @@ static void test_bad_entries(void)
     vtd_put(v, v->ctx, (ctx & 0xfff) | VTD_HOLE);
     vtd_inv_context(v, CC_GLOBAL, 0, 0);
     blocked(v, REQ_PASID(1), IOVA);
+    /* FPD is about some reasons only */
+    vtd_put(v, v->ctx, (ctx & 0xfff) | CTX_FPD | VTD_HOLE);
+    vtd_inv_context(v, CC_GLOBAL, 0, 0);
+    vtd_inv_pasid(v, PC_GLOBAL, 0, 0);
+    faults(v, REQ_PASID(1), IOVA, FR_DIR_ACCESS);
     vtd_put(v, v->ctx, ctx);
     vtd_inv_context(v, CC_GLOBAL, 0, 0);
     vtd_reads(v, REQ_PASID(1), IOVA, PAGE(0));
@@ -792,6 +805,13 @@ static void test_page_request(void)
     g_assert_cmphex(wait_result(h), ==, RESULT_FAILURE);
     g_assert_true(qtest_readw(v->qts, vtd_ecam(v, h->pri + PCI_PRI_STATUS)) &
                   PCI_PRI_STATUS_RF);
+    qtest_writew(v->qts, vtd_ecam(v, h->pri + PCI_PRI_STATUS), 0);
+    g_assert_true(qtest_readw(v->qts, vtd_ecam(v, h->pri + PCI_PRI_STATUS)) &
+                  PCI_PRI_STATUS_RF);
+    qtest_writew(v->qts, vtd_ecam(v, h->pri + PCI_PRI_STATUS),
+                 PCI_PRI_STATUS_RF);
+    g_assert_false(qtest_readw(v->qts, vtd_ecam(v, h->pri + PCI_PRI_STATUS)) &
+                   PCI_PRI_STATUS_RF);
     host_free(h);
 }
 
@@ -885,6 +905,58 @@ static void test_page_request_reset(void)
     host_free(h);
 }
 
+#define LIMIT "/sys/module/iommu_uapi/parameters/page_response_ms"
+
+static void set_limit(unsigned int ms)
+{
+    FILE *file = fopen(LIMIT, "w");
+
+    g_assert_nonnull(file);
+    fprintf(file, "%u", ms);
+    g_assert_cmpint(fclose(file), ==, 0);
+}
+
+/* While the machine is stopped, page requests wait for longer than the limit */
+static void test_stop(void)
+{
+    enum { MS = 1000 };
+    g_autofree char *before = NULL;
+    uint64_t entry, q[4];
+    VTDTable *fs;
+    Host *h;
+    VTD *v;
+
+    g_assert_true(g_file_get_contents(LIMIT, &before, NULL, NULL));
+    set_limit(MS);
+    h = host_new_svm();
+    v = h->v;
+    fs = table(v, PAGE(0));
+    entry = leaf(fs);
+    vtd_set_pasid(v, 1, vtd_pe_first(fs, DID));
+    vtd_enable_translation(v);
+    vtd_put(v, entry, 0);
+
+    qtest_qmp_assert_success(v->qts, "{ 'execute': 'stop' }");
+    g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
+                    RESULT_PENDING);
+    take(h, q);
+    g_usleep(MS * 3000);
+    g_assert_cmphex(vtd_testdev_readl(v, TESTDEV_RESULT), ==, RESULT_PENDING);
+    qtest_qmp_assert_success(v->qts, "{ 'execute': 'cont' }");
+    vtd_put(v, entry, PAGE(0) | FS_ALL);
+    respond(h, q, RESP_SUCCESS);
+    g_assert_cmphex(wait_result(h), ==, TESTDEV_DONE_OK);
+
+    /* And not when it runs again */
+    vtd_put(v, entry, 0);
+    vtd_inv_piotlb(v, PIOTLB_PASID, DID, 1, 0, 0);
+    g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
+                    RESULT_PENDING);
+    g_assert_cmphex(wait_result(h), ==, RESULT_INVALID);
+    host_free(h);
+    set_limit(g_ascii_strtoull(before, NULL, 10));
+}
+
 /* A device that does not answer an invalidation is blocked until it is reset */
 static void test_timeout(void)
 {
@@ -918,6 +990,74 @@ static void test_timeout(void)
     vtd_use_function(v, 0);
     vtd_reads(v, REQ_PASID(1), IOVA, PAGE(0));
     host_free(h);
+}
+
+/* Post an invalidation of all of a domain, and a wait; ITE is cleared before */
+static void inv_domain_and_wait(VTD *v, uint64_t status)
+{
+    vtd_put(v, status, 0);
+    vtd_writel(v, VTD_REG_FSTS, FSTS_ITE);
+    vtd_post(v, 2 | (IOTLB_DOMAIN << 4) | (DID << 16), 0, 0, 0);
+    vtd_post(v, 5 | WAIT_SW | (1ULL << 32), status, 0, 0);
+    vtd_kick(v);
+}
+
+/*
+ * A device that does not answer has more tables than the host invalidates at
+ * once, and they must not keep it from invalidating those of another
+ */
+static void test_timeout_two(void)
+{
+    enum { TABLES = 40 };
+    int silent, other, i;
+
+    for (silent = 0; silent < 2; silent++) {
+        Host *h = host_new_args(SVM_OPTS, 0, 2, "");
+        VTD *v = h->v;
+        uint64_t status = vtd_alloc(v);
+        VTDTable *fs = table(v, PAGE(0));
+
+        other = !silent;
+        use(h, silent);
+        vtd_or(v, v->ctx, CTX_DTE);
+        for (i = 1; i <= TABLES; i++) {
+            vtd_set_pasid(v, i, vtd_pe_first(table(v, PAGE(1)), DID));
+        }
+        use(h, other);
+        vtd_or(v, v->ctx, CTX_DTE);
+        vtd_set_pasid(v, 1, vtd_pe_first(fs, DID));
+        vtd_enable_translation(v);
+        vtd_reads(v, REQ_PASID(1), IOVA, PAGE(0));
+
+        use(h, silent);
+        for (i = 1; i <= TABLES; i++) {
+            g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(i), IOVA, 8), ==,
+                            TESTDEV_DONE_OK);
+        }
+        vtd_testdev_writel(v, DEV_INVCTRL, 1);
+        vtd_put(v, leaf(fs), PAGE(2) | FS_ALL);
+        inv_domain_and_wait(v, status);
+        g_assert_true(vtd_readl(v, VTD_REG_FSTS) & FSTS_ITE);
+        g_assert_cmphex(ITESID(v), ==, v->sid);
+        use(h, other);
+        vtd_reads(v, REQ_PASID(1), IOVA, PAGE(2));
+        vtd_put(v, leaf(fs), PAGE(3) | FS_ALL);
+        inv_domain_and_wait(v, status);
+        g_assert_cmphex(vtd_get(v, status), ==, 1);
+        vtd_reads(v, REQ_PASID(1), IOVA, PAGE(3));
+
+        /* And then the other one falls silent */
+        g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
+                        TESTDEV_DONE_OK);
+        vtd_testdev_writel(v, DEV_INVCTRL, 1);
+        inv_domain_and_wait(v, status);
+        g_assert_true(vtd_readl(v, VTD_REG_FSTS) & FSTS_ITE);
+        g_assert_cmphex(ITESID(v), ==, v->sid);
+        g_assert_cmphex(vtd_get(v, status), ==, 0);
+        inv_domain_and_wait(v, status);
+        g_assert_cmphex(vtd_get(v, status), ==, 1);
+        host_free(h);
+    }
 }
 
 /* Memory that no device may write is not there for devices */
@@ -1258,6 +1398,58 @@ static void test_migration(void)
     host_free(h);
 }
 
+static void wait_migration(QTestState *qts)
+{
+    g_autofree char *status = NULL;
+
+    while (g_strcmp0(status, "completed")) {
+        QDict *answer = qtest_qmp_assert_success_ref(qts,
+                                             "{ 'execute': 'query-migrate' }");
+
+        g_free(status);
+        status = g_strdup(qdict_get_try_str(answer, "status"));
+        g_assert_cmpstr(status, !=, "failed");
+        qobject_unref(answer);
+        g_usleep(1000);
+    }
+}
+
+/* A state of a machine that had no such device yet: its tables count */
+static void test_load(void)
+{
+    const char *emulated = " -device pasid-testdev,addr=4.0,multifunction=on";
+    g_autofree char *dir = g_dir_make_tmp("vtd-XXXXXX", NULL);
+    g_autofree char *state = g_strdup_printf("%s/state", dir);
+    g_autofree char *uri = g_strdup_printf("file:%s", state);
+    g_autofree char *args = g_strdup_printf("%s -device vfio-pci,host=%s,"
+                                            "addr=4.1 -incoming defer",
+                                            emulated, devices[0]);
+    Host *h = host_new_args(OPTS, 0, 0, emulated);
+    VTD *v = h->v;
+
+    v->dir = vtd_alloc(v);
+    v->ctx = (vtd_get(v, v->root) & ~0xfffULL) + (v->sid + 1) * 32;
+    vtd_put(v, v->ctx, v->dir | CTX_PASIDE | CTX_P);
+    vtd_set_pasid(v, 1, vtd_pe_first(table(v, PAGE(0)), DID));
+    vtd_enable_translation(v);
+    qtest_qmp_assert_success(v->qts, "{ 'execute': 'migrate',"
+                             " 'arguments': { 'uri': %s } }", uri);
+    wait_migration(v->qts);
+    host_free(h);
+
+    h = host_new_args(OPTS, 0, 0, args);
+    v = h->v;
+    qtest_qmp_assert_success(v->qts, "{ 'execute': 'migrate-incoming',"
+                             " 'arguments': { 'uri': %s } }", uri);
+    wait_migration(v->qts);
+    vtd_use_function(v, 1);
+    vtd_reads(v, REQ_PASID(1), IOVA, PAGE(0));
+    faults(v, REQ_RID, PAGE(0), FR_PE_P);
+    host_free(h);
+    g_assert_cmpint(unlink(state), ==, 0);
+    g_assert_cmpint(rmdir(dir), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -1278,13 +1470,16 @@ int main(int argc, char **argv)
         { "page-request", test_page_request },
         { "overflow", test_overflow },
         { "page-request-reset", test_page_request_reset },
+        { "stop", test_stop },
         { "timeout", test_timeout },
+        { "timeout-two", test_timeout_two },
         { "read-only", test_read_only },
         { "random", test_random },
         { "memory", test_memory },
         { "discard", test_discard },
         { "unplug", test_unplug },
         { "migration", test_migration },
+        { "load", test_load },
     };
     int i;
 

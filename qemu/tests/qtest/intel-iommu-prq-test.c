@@ -417,7 +417,13 @@ static void test_overflow(void)
 static void test_queue(void)
 {
     Fixture *f = fixture_new();
+    /* A hole, registers of the IOMMU, and configuration space */
+    const uint64_t nowhere[] = {
+        VTD_HOLE, 0xfed90000, vtd_ecam(f->v, 0) & ~0xfffULL,
+    };
     unsigned int order;
+    uint32_t n;
+    int i;
 
     allow(f, 100000);
     for (order = 0; order < 8; order++) {
@@ -433,12 +439,17 @@ static void test_queue(void)
         request(f, NESTED, PRREQ_R | PRREQ_LAST, IOVA, 1);
         g_assert_cmphex(vtd_readl(f->v, REG_PRS), ==, PRS_PPR | PRS_PRO);
     }
-    vtd_writeq(f->v, REG_PQA, VTD_HOLE);
-    vtd_writeq(f->v, REG_PQH, 0);
-    vtd_writeq(f->v, REG_PQT, 0);
-    vtd_writel(f->v, REG_PRS, PRS_PRO | PRS_PPR);
-    request(f, NESTED, PRREQ_R | PRREQ_LAST, IOVA, 1);
-    g_assert_cmphex(vtd_readq(f->v, REG_PQT), ==, 0);
+    for (i = 0; i < ARRAY_SIZE(nowhere); i++) {
+        vtd_writeq(f->v, REG_PQA, nowhere[i]);
+        vtd_writeq(f->v, REG_PQH, 0);
+        vtd_writeq(f->v, REG_PQT, 0);
+        vtd_writel(f->v, REG_PRS, PRS_PRO | PRS_PPR);
+        n = vtd_testdev_readl(f->v, DEV_PRRESP);
+        request(f, NESTED, PRREQ_R | PRREQ_LAST | i, IOVA, 1);
+        g_assert_cmphex(vtd_readq(f->v, REG_PQT), ==, 0);
+        g_assert_cmphex(vtd_readl(f->v, REG_PRS), ==, 0);
+        check_response(f, n, NESTED, i, RESP_INVALID);
+    }
     fixture_free(f);
 }
 
