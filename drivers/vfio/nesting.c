@@ -1127,10 +1127,7 @@ static int vfio_nesting_unbind(struct vfio_nesting *nesting, const void *head,
 
 	down_write(&nesting->lock);
 	group = vfio_nesting_find_group(nesting, unbind->group_id);
-	/* What can't be bound again must not be blocked. */
 	if (group && group->dev &&
-	    (vfio_nesting_find_binding(nesting, group, unbind->pasid) ||
-	     vfio_nesting_can_bind(group)) &&
 	    vfio_nesting_block(nesting, group, unbind->pasid))
 		rc = 0;
 	up_write(&nesting->lock);
@@ -1364,8 +1361,6 @@ static int vfio_nesting_end_run(struct vfio_nesting *nesting,
 		vfio_nesting_flush(run);
 	*handled += run->nr;
 	run->nr = 0;
-	/* Each entry of a call can be for all bindings. */
-	cond_resched();
 	return run->err;
 }
 
@@ -1397,6 +1392,9 @@ vfio_nesting_invalidate_chunk(struct vfio_nesting *nesting,
 			err = vfio_nesting_end_run(nesting, &run, handled);
 			if (err)
 				return err;
+			/* Each run of entries can be for all bindings. */
+			if (i)
+				cond_resched();
 			rc = vfio_nesting_begin_run(nesting, &run, &info[i], rc,
 						    &scope, accepts);
 			if (rc < 0)

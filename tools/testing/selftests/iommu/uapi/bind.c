@@ -682,7 +682,7 @@ TEST_F(nesting, bind_two_devices)
 	EXPECT_ERR(ENODEV, bind_table(&pair, self->pasid, self->pt.root));
 	EXPECT_ERR(ENODEV, bind_table(&pair, 0, self->pt.root));
 	EXPECT_ERR(ENOENT, unbind(&pair, self->pasid));
-	/* It could not be bound again, so it is not blocked either. */
+	/* It could never be bound again, so it is not blocked either. */
 	EXPECT_ERR(ENOENT, unbind(&pair, 0));
 	/* The capability is gone, but the other group is not worse off. */
 	EXPECT_ERR(ENOENT, nest_info(self->n.container, NULL, NULL, NULL));
