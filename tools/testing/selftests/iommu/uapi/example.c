@@ -3,7 +3,7 @@
  * How a virtual machine monitor binds a guest's page table to a PASID, from the
  * first question to the end. See Documentation/userspace-api/iommu.rst.
  *
- * usage: example [GROUP]	(default: the group of the lab's test device)
+ * usage: example [GROUP]	(default: the group of the first test device)
  * Exit status: 0 done, 4 the host can't do it, 1 it should have and didn't.
  */
 #include <err.h>
