@@ -810,7 +810,7 @@ int iommu_uapi_faults_set_timeout(struct iommu_uapi_faults *faults,
 	faults->timeout_ms = timeout_ms;
 	list_for_each_entry(waiting, &faults->groups, node)
 		waiting->deadline = jiffies + faults_limit(faults);
-	/* Even if none waits: a timer for an earlier one may be set too late. */
+	/* Even if none waits: the timer may still be set for a longer limit. */
 	if (timeout_ms)
 		mod_delayed_work(system_dfl_wq, &faults->expire,
 				 faults_limit(faults));
@@ -1068,7 +1068,7 @@ void iommu_uapi_faults_stop(struct iommu_uapi_binding *binding)
 	struct iommu_uapi_faults *faults = binding->faults;
 
 	WRITE_ONCE(binding->faults, NULL);
-	/* Also if it has no queue (any more): its page requests are refused. */
+	/* Without a queue, page requests are refused, and that uses the binding too. */
 	dev_uapi_ops(binding->dev)->sync_page_requests(binding->dev);
 	iopf_discard_partial(binding->dev, binding->pasid);
 	if (!faults)

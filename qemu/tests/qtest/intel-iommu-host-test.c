@@ -678,6 +678,14 @@ static void take(Host *h, uint64_t q[4])
     vtd_writel(h->v, REG_PRS, PRS_PPR);
 }
 
+/* Have the device ask for a page that is not there */
+static void ask(Host *h, uint64_t q[4])
+{
+    g_assert_cmphex(vtd_dma(h->v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
+                    RESULT_PENDING);
+    take(h, q);
+}
+
 static void respond(Host *h, const uint64_t q[4], uint8_t code)
 {
     g_assert_true(vtd_submit(h->v, 9 | (q[0] & REQ0_PP ? BIT_ULL(4) : 0) |
@@ -731,9 +739,7 @@ static void test_page_request(void)
 
     /* The page comes in time */
     vtd_put(v, entry, 0);
-    g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
-                    RESULT_PENDING);
-    take(h, q);
+    ask(h, q);
     g_assert_cmphex(REQ0_RID(q[0]), ==, v->sid);
     g_assert_true(q[0] & REQ0_PP);
     g_assert_cmphex(REQ0_PASID(q[0]), ==, 1);
@@ -747,9 +753,7 @@ static void test_page_request(void)
     /* It doesn't come */
     vtd_put(v, entry, 0);
     vtd_inv_piotlb(v, PIOTLB_PAGE, DID, 1, IOVA, 0);
-    g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
-                    RESULT_PENDING);
-    take(h, q);
+    ask(h, q);
     /* What nobody waits for changes nothing */
     q[1] ^= 1 << 3;
     respond(h, q, RESP_SUCCESS);
@@ -768,9 +772,7 @@ static void test_page_request(void)
                  PCI_PRI_CTRL_ENABLE);
 
     /* Its entry goes away while a page request waits */
-    g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
-                    RESULT_PENDING);
-    take(h, q);
+    ask(h, q);
     vtd_clear(v, vtd_pasid_entry(v, 1), PE0_P);
     vtd_inv_pasid(v, PC_PASID, DID, 1);
     g_assert_cmphex(wait_result(h), ==, RESULT_INVALID);
@@ -780,17 +782,13 @@ static void test_page_request(void)
     vtd_inv_pasid(v, PC_PASID, DID, 1);
 
     /* It is replaced meanwhile; what comes next is another page request */
-    g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
-                    RESULT_PENDING);
-    take(h, q);
+    ask(h, q);
     vtd_set_pasid(v, 1, vtd_pe_pass(DID));
     vtd_inv_pasid(v, PC_PASID, DID, 1);
     g_assert_cmphex(wait_result(h), ==, RESULT_INVALID);
     vtd_set_pasid(v, 1, vtd_pe_first(fs, DID));
     vtd_inv_pasid(v, PC_PASID, DID, 1);
-    g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
-                    RESULT_PENDING);
-    take(h, q);
+    ask(h, q);
     vtd_put(v, entry, PAGE(0) | FS_ALL);
     respond(h, q, RESP_SUCCESS);
     g_assert_cmphex(wait_result(h), ==, TESTDEV_DONE_OK);
@@ -798,9 +796,7 @@ static void test_page_request(void)
     vtd_inv_piotlb(v, PIOTLB_PAGE, DID, 1, IOVA, 0);
 
     /* The end of all page requests, until the device is reset */
-    g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
-                    RESULT_PENDING);
-    take(h, q);
+    ask(h, q);
     respond(h, q, RESP_FAILURE);
     g_assert_cmphex(wait_result(h), ==, RESULT_FAILURE);
     g_assert_true(qtest_readw(v->qts, vtd_ecam(v, h->pri + PCI_PRI_STATUS)) &
@@ -868,9 +864,7 @@ static void test_page_request_reset(void)
     vtd_set_pasid(v, 1, vtd_pe_first(fs, DID));
     vtd_enable_translation(v);
     vtd_put(v, entry, 0);
-    g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
-                    RESULT_PENDING);
-    take(h, q);
+    ask(h, q);
     exp = qpci_find_capability(v->dev, PCI_CAP_ID_EXP, 0);
     g_assert_cmphex(exp, !=, 0);
     qpci_config_writew(v->dev, exp + PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
@@ -886,17 +880,13 @@ static void test_page_request_reset(void)
     vtd_put(v, entry, 0);
     vtd_inv_piotlb(v, PIOTLB_PASID, DID, 1, 0, 0);
     /* Its answer must not go to the page request from before the reset */
-    g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
-                    RESULT_PENDING);
-    take(h, q);
+    ask(h, q);
     vtd_put(v, entry, PAGE(0) | FS_ALL);
     respond(h, q, RESP_SUCCESS);
     g_assert_cmphex(wait_result(h), ==, TESTDEV_DONE_OK);
     vtd_put(v, entry, 0);
     vtd_inv_piotlb(v, PIOTLB_PASID, DID, 1, 0, 0);
-    g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
-                    RESULT_PENDING);
-    take(h, q);
+    ask(h, q);
     qtest_system_reset(v->qts);
     vtd_attach(v);
     vtd_reads(v, REQ_RID, PAGE(0), PAGE(0));
@@ -937,15 +927,13 @@ static void test_stop(void)
     vtd_put(v, entry, 0);
 
     qtest_qmp_assert_success(v->qts, "{ 'execute': 'stop' }");
-    g_assert_cmphex(vtd_dma(v, CMD_ATS_READ, REQ_PASID(1), IOVA, 8), ==,
-                    RESULT_PENDING);
-    take(h, q);
+    ask(h, q);
     g_usleep(MS * 3000);
     g_assert_cmphex(vtd_testdev_readl(v, TESTDEV_RESULT), ==, RESULT_PENDING);
-    qtest_qmp_assert_success(v->qts, "{ 'execute': 'cont' }");
     vtd_put(v, entry, PAGE(0) | FS_ALL);
     respond(h, q, RESP_SUCCESS);
     g_assert_cmphex(wait_result(h), ==, TESTDEV_DONE_OK);
+    qtest_qmp_assert_success(v->qts, "{ 'execute': 'cont' }");
 
     /* And not when it runs again */
     vtd_put(v, entry, 0);
