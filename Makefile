@@ -15,12 +15,12 @@ demo-l2: tree tree-qemu kernel-patched qemu programs ## guests with a virtual IO
 	@lab/demo-l2 $(if $(UPDATE),--update)
 
 .PHONY: check
-check: packages-checks tree tree-newest tree-qemu kernel-patched qemu ## run all tests, on each base (ONLY=name: one part of them)
-	@$(MAKE) -s -C lab checks
+check: packages-checks trees kernel-patched qemu ## run all tests, on each base (ONLY=name: one part of them)
+	@$(MAKE) -s -j$$(nproc) -C lab checks
 	@lab/check $(ONLY)
 
 .PHONY: check-long
-check-long: packages-long packages-checks tree tree-newest tree-qemu kernel-patched qemu programs ## what takes too long for make check
+check-long: packages-long packages-checks trees kernel-patched qemu programs ## what takes too long for make check
 	@LAB_PARTS=$(CURDIR)/lab/parts-long.sh lab/check $(ONLY)
 
 .PHONY: deb
@@ -66,10 +66,11 @@ l2: tree tree-qemu kernel-patched qemu ## a shell in L2, a guest of QEMU in L1 w
 tree: packages ## the kernel source as a git history, one commit per patch: build/linux
 	@lab/tree make kernel
 
-# The newest of the bases that lab/sources names
-.PHONY: tree-newest
-tree-newest: packages
-	@BASE=7.3 lab/tree make kernel
+# All trees, side by side: what unpacks them has one thread.
+.PHONY: trees
+trees: packages
+	@printf '%s\n' '6.12 kernel' '7.3 kernel' '6.12 qemu' | \
+		xargs -P 3 -L 1 bash -c 'BASE=$$0 exec lab/tree make $$1'
 
 .PHONY: series
 series: packages ## write the mails for `git am`: build/series
