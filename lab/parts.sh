@@ -16,19 +16,18 @@ qtest=(env QTEST_QEMU_BINARY="$qemu/qemu-system-x86_64")
 newest=7.3
 on_newest=(env BASE="$newest" "$lab/run" --build --timeout 3600 -- env BASE= "$lab/suites")
 
+# These two lanes run side by side and before the others, since some of their parts write to
+# the trees. What reads mails is in one lane, since each part writes them anew.
 lane trees
 part results "what lab/check makes of logs" "$parts/results"
 part licences "every file names its licence" "$parts/licences"
 part words "what the documents name is there, in the usual words" "$lab/words"
 part roundtrip "patches and trees say the same" "$parts/roundtrip"
-part mails "git am of the mails gives the same tree" "$parts/mails"
+part layers "who looks into which structure" "$parts/layers"
+lane newest-tree
 part roundtrip-newest "the same for $newest" env BASE="$newest" "$parts/roundtrip"
-part mails-newest "the same for $newest" env BASE="$newest" "$parts/mails"
-part style "checkpatch --strict, kernel-doc" "$parts/style"
-part style-newest "the same for $newest, where its mails differ" env BASE="$newest" "$parts/style"
 part shellcheck "what ShellCheck says of the scripts" "$parts/shellcheck"
 part layouts "32-bit and 64-bit callers see the same" "$parts/layouts"
-part layers "who looks into which structure" "$parts/layers"
 
 lane build
 part reference "unpatched 6.12 drives the same rig through iommufd" \
@@ -40,6 +39,10 @@ part launch "QEMU names what a host lacks" "$parts/launch"
 part bench "what the calls cost, against IOMMUFD and the unpatched kernel" "$lab/bench" --short
 # So that the other lane need not wait for it
 part debug-kernel "the kernel with lockdep and fault injection builds" "$lab/build" kernel debug
+part mails "git am of the mails gives the same tree" "$parts/mails"
+part mails-newest "the same for $newest" env BASE="$newest" "$parts/mails"
+part style "checkpatch --strict, kernel-doc" "$parts/style"
+part style-newest "the same for $newest, where its mails differ" env BASE="$newest" "$parts/style"
 part each "each commit builds alone, options on and off" "$parts/each"
 part each-newest "the whole series builds on $newest, options on and off" env BASE="$newest" "$parts/each" last
 part abi "what programs were built with stays as it was" "$parts/abi"
