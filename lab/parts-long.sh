@@ -14,7 +14,8 @@ part sanitized "QEMU's tests under ASan and UBSan" "$parts/sanitized"
 part iommufd "IOMMUFD's and VFIO's own tests pass and fail as on the unpatched kernel" env BASE=7.3 "$parts/iommufd"
 part plain-qemu "an unmodified QEMU gives a guest a device, as on the unpatched kernel" "$parts/plain-qemu"
 part fuzz-long "a million random calls, a thousand kills" "$parts/fuzz-long"
-part each-newest "each commit builds alone on 7.3" env BASE=7.3 "$parts/each"
+part each "each commit builds alone, options on and off" "$parts/each"
+part each-newest "the same on 7.3" env BASE=7.3 "$parts/each"
 part traps "what compiles on 7.3 and is wrong makes a test fail" env BASE=7.3 "$parts/traps"
 part kasan "all suites under KASAN, UBSAN, lockdep and kmemleak" \
 	"$lab/run" --kasan --build --timeout 7200 -- "$lab/suites" "$suites" -T no_domain_id

@@ -43,7 +43,7 @@ part mails "git am of the mails gives the same tree" "$parts/mails"
 part mails-newest "the same for $newest" env BASE="$newest" "$parts/mails"
 part style "checkpatch --strict, kernel-doc" "$parts/style"
 part style-newest "the same for $newest, where its mails differ" env BASE="$newest" "$parts/style"
-part each "each commit builds alone, options on and off" "$parts/each"
+part each "each commit builds alone with the options on, and the whole series with them off" "$parts/each" on
 part each-newest "the whole series builds on $newest, options on and off" env BASE="$newest" "$parts/each" last
 part abi "what programs were built with stays as it was" "$parts/abi"
 part docs "the documentation builds without a warning" "$parts/docs"
