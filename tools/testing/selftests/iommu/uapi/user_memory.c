@@ -8,9 +8,11 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <linux/fuse.h>
+#include <linux/userfaultfd.h>
 
 #include "device.h"
 #include "harness.h"
@@ -198,19 +200,23 @@ static void *call(void *data)
 	return NULL;
 }
 
+static int begin(struct nest *n, struct caller *c, unsigned long cmd, void *arg)
+{
+	*c = (struct caller){
+		.container = n->container,
+		.cmd = cmd,
+		.arg = arg,
+	};
+	return -pthread_create(&c->thread, NULL, call, c);
+}
+
 /* Returns when the call waits for the page. */
 static int hold(struct _test_data_held *self, struct caller *c,
 		unsigned long cmd, void *arg)
 {
 	__u64 one;
-	int rc;
+	int rc = begin(&self->n, c, cmd, arg);
 
-	*c = (struct caller){
-		.container = self->n.container,
-		.cmd = cmd,
-		.arg = arg,
-	};
-	rc = -pthread_create(&c->thread, NULL, call, c);
 	if (rc)
 		return rc;
 	return read(self->lazy.reading, &one, sizeof(one)) == sizeof(one) ?
@@ -330,6 +336,123 @@ TEST_F_TIMEOUT(held, take_back, SLOW)
 		ASSERT_OK(set_up_again(n));
 		EXPECT_OK(bind_table(n, PASID, self->pt.root));
 	}
+}
+
+/* A page that can be read, and a write to which waits */
+struct guarded {
+	int uffd;
+	void *page;
+};
+
+static int guard_open(struct guarded *g)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP,
+	};
+	struct uffdio_register reg = {
+		.range.len = PGT_4K,
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	int rc;
+
+	g->uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	if (g->uffd < 0)
+		return -errno;
+	g->page = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (g->page == MAP_FAILED)
+		return -errno;
+	reg.range.start = (uintptr_t)g->page;
+	rc = xioctl(g->uffd, UFFDIO_API, &api);
+	return rc ? rc : xioctl(g->uffd, UFFDIO_REGISTER, &reg);
+}
+
+static int guard(struct guarded *g, bool on)
+{
+	struct uffdio_writeprotect protect = {
+		.range.start = (uintptr_t)g->page,
+		.range.len = PGT_4K,
+		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
+	};
+
+	return xioctl(g->uffd, UFFDIO_WRITEPROTECT, &protect);
+}
+
+/* Take the device back while the call waits to write its answer. */
+static int take_back_before_answer(struct nest *n, struct guarded *g,
+				   struct caller *c, unsigned long cmd,
+				   const void *arg, size_t size)
+{
+	struct uffd_msg msg;
+	int rc;
+
+	memcpy(g->page, arg, size);
+	rc = guard(g, true);
+	if (!rc)
+		rc = begin(n, c, cmd, g->page);
+	if (rc)
+		return rc;
+	if (read(g->uffd, &msg, sizeof(msg)) != sizeof(msg))
+		return -errno;
+	rc = take_back(n);
+	if (!rc)
+		rc = guard(g, false);
+	pthread_join(c->thread, NULL);
+	return rc ? rc : set_up_again(n);
+}
+
+/*
+ * What waits to write its answer has no device left, and is no reason for anybody else
+ * to wait. A PASID that it has allocated goes back to the host.
+ */
+TEST_F_TIMEOUT(held, answer, SLOW)
+{
+	struct vfio_iommu_type1_info info = { .argsz = sizeof(info) };
+	struct vfio_iommu_type1_pasid_request req = {
+		.argsz = sizeof(req),
+		.flags = VFIO_PASID_REQUEST_ALLOC,
+	};
+	struct nest *n = &self->n;
+	struct iommu_uapi_caps needs = needs_host_pasid(&n->caps);
+	struct negotiate_arg ask;
+	struct guarded g;
+	struct inv_arg inv;
+	__u32 pasid, quota;
+	struct caller c;
+
+	if (access("/proc/sys/vm/unprivileged_userfaultfd", F_OK))
+		SKIP(return, "needs userfaultfd");
+	ASSERT_OK(guard_open(&g));
+	ASSERT_OK(nest_info(n->container, NULL, &quota, NULL));
+
+	inv_init(&inv, 1);
+	inv_addr(&inv.entry[0], n, PASID, GUEST_VA, 1);
+	ASSERT_OK(take_back_before_answer(n, &g, &c, VFIO_IOMMU_CACHE_INVALIDATE,
+					  &inv, inv.head.argsz));
+	EXPECT_OK(c.rc);
+	EXPECT_EQ(1, ((struct inv_arg *)g.page)->head.handled);
+
+	ASSERT_OK(pasid_alloc(n->container, 1, pasid_last(n), &pasid));
+	ASSERT_OK(pasid_free(n->container, pasid, pasid));
+	req.first = pasid;
+	req.last = pasid;
+	ASSERT_OK(take_back_before_answer(n, &g, &c, VFIO_IOMMU_PASID_REQUEST,
+					  &req, sizeof(req)));
+	EXPECT_ERR(EINVAL, c.rc);
+	EXPECT_OK(pasid_alloc(n->container, pasid, pasid, &pasid));
+	EXPECT_OK(pasid_free(n->container, pasid, pasid));
+
+	negotiate_init(&ask, &needs, 0);
+	ask.head.nr_pasids = quota + 1;
+	ASSERT_OK(take_back_before_answer(n, &g, &c, VFIO_IOMMU_NEGOTIATE,
+					  &ask, sizeof(ask)));
+	EXPECT_ERR(ERANGE, c.rc);
+
+	ASSERT_OK(take_back_before_answer(n, &g, &c, VFIO_IOMMU_GET_INFO,
+					  &info, sizeof(info)));
+	EXPECT_OK(c.rc);
+	EXPECT_OK(bind_table(n, PASID, self->pt.root));
 }
 
 /*
