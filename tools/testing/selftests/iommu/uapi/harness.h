@@ -5,7 +5,11 @@
 #ifndef _SELFTESTS_IOMMU_UAPI_HARNESS_H
 #define _SELFTESTS_IOMMU_UAPI_HARNESS_H
 
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+
+#include <linux/userfaultfd.h>
 
 #include "../../kselftest_harness.h"
 #include "vfio_nesting_utils.h"
@@ -148,6 +152,60 @@ static inline int fail_nth_left(int fd)
 	if (pread(fd, text, sizeof(text) - 1, 0) < 0)
 		return 1;
 	return fail_nth_arm(fd, 0) || atoi(text) != 0;
+}
+
+/* A page that can be read, and a write to which waits */
+struct guarded {
+	int uffd;
+	void *page;
+};
+
+static inline int guard_supported(void)
+{
+	return !access("/proc/sys/vm/unprivileged_userfaultfd", F_OK);
+}
+
+static inline int guard_open(struct guarded *g)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP,
+	};
+	struct uffdio_register reg = {
+		.range.len = PGT_4K,
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	int rc;
+
+	g->uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	if (g->uffd < 0)
+		return -errno;
+	g->page = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (g->page == MAP_FAILED)
+		return -errno;
+	reg.range.start = (uintptr_t)g->page;
+	rc = xioctl(g->uffd, UFFDIO_API, &api);
+	return rc ? rc : xioctl(g->uffd, UFFDIO_REGISTER, &reg);
+}
+
+static inline int guard(struct guarded *g, bool on)
+{
+	struct uffdio_writeprotect protect = {
+		.range.start = (uintptr_t)g->page,
+		.range.len = PGT_4K,
+		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
+	};
+
+	return xioctl(g->uffd, UFFDIO_WRITEPROTECT, &protect);
+}
+
+/* Returns when somebody waits to write. */
+static inline int guard_wait(struct guarded *g)
+{
+	struct uffd_msg msg;
+
+	return read(g->uffd, &msg, sizeof(msg)) == sizeof(msg) ? 0 : -errno;
 }
 
 #endif /* _SELFTESTS_IOMMU_UAPI_HARNESS_H */

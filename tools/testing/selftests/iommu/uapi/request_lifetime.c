@@ -40,6 +40,73 @@ TEST_F(page_request, unbind)
 	EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
 }
 
+struct waiting_reader {
+	int fd;
+	void *buf;
+	int rc;
+};
+
+static void *read_into(void *data)
+{
+	struct waiting_reader *reader = data;
+
+	reader->rc = read(reader->fd, reader->buf,
+			  sizeof(struct iommu_uapi_page_request));
+	if (reader->rc < 0)
+		reader->rc = -errno;
+	return NULL;
+}
+
+/*
+ * A reader that waits for its own memory holds up nobody: other groups are read and
+ * answered, its own is answered, and the binding goes. A group that has been answered
+ * is not given again if the copy fails.
+ */
+TEST_F(page_request, reader_waits)
+{
+	struct nest *n = &self->r.n;
+	struct iommu_uapi_page_request req;
+	struct iommu_uapi_page_response resp;
+	struct waiting_reader reader = { .fd = self->fd };
+	struct guarded g;
+	pthread_t thread;
+	int fails;
+
+	if (!guard_supported())
+		SKIP(return, "needs userfaultfd");
+	ASSERT_OK(guard_open(&g));
+	reader.buf = g.page;
+	for (fails = 0; fails < 2; fails++) {
+		ASSERT_OK(guard(&g, true));
+		ASSERT_EQ(0, request(n, self->tag, 1));
+		ASSERT_EQ(1, wait_waiting(n->container, 1));
+		ASSERT_OK(pthread_create(&thread, NULL, read_into, &reader));
+		ASSERT_OK(guard_wait(&g));
+
+		EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
+		ASSERT_EQ(0, request(n, self->tag, 2));
+		ASSERT_OK(read_one(self->fd, &req));
+		EXPECT_EQ(2, req.grpid);
+		EXPECT_OK(respond(self->fd, &req, IOMMU_UAPI_RESP_SUCCESS));
+		respond_to(&resp, &req, IOMMU_UAPI_RESP_SUCCESS);
+		resp.flags &= ~IOMMU_UAPI_RESP_COOKIE_VAL;
+		resp.cookie = 0;
+		resp.grpid = 1;
+		EXPECT_EQ(sizeof(resp), write_resp(self->fd, &resp, sizeof(resp)));
+		EXPECT_EQ(2 + 2 * fails, wait_answers(n, 2 + 2 * fails));
+		EXPECT_OK(unbind(n, self->r.pasid));
+
+		if (fails)
+			ASSERT_OK(mprotect(g.page, PGT_4K, PROT_READ));
+		ASSERT_OK(guard(&g, false));
+		pthread_join(thread, NULL);
+		EXPECT_EQ(fails ? -EFAULT : (int)sizeof(req), reader.rc);
+		EXPECT_EQ(1, ((struct iommu_uapi_page_request *)g.page)->grpid);
+		EXPECT_ERR(EAGAIN, read_now(self->fd, &req));
+		ASSERT_OK(bind_requests(n, self->r.pasid, self->r.pt.root));
+	}
+}
+
 /* Closing the file answers what waits, and what comes later */
 TEST_F(page_request, close)
 {

@@ -8,11 +8,9 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <linux/fuse.h>
-#include <linux/userfaultfd.h>
 
 #include "device.h"
 #include "harness.h"
@@ -338,63 +336,21 @@ TEST_F_TIMEOUT(held, take_back, SLOW)
 	}
 }
 
-/* A page that can be read, and a write to which waits */
-struct guarded {
-	int uffd;
-	void *page;
-};
-
-static int guard_open(struct guarded *g)
-{
-	struct uffdio_api api = {
-		.api = UFFD_API,
-		.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP,
-	};
-	struct uffdio_register reg = {
-		.range.len = PGT_4K,
-		.mode = UFFDIO_REGISTER_MODE_WP,
-	};
-	int rc;
-
-	g->uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
-	if (g->uffd < 0)
-		return -errno;
-	g->page = mmap(NULL, PGT_4K, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (g->page == MAP_FAILED)
-		return -errno;
-	reg.range.start = (uintptr_t)g->page;
-	rc = xioctl(g->uffd, UFFDIO_API, &api);
-	return rc ? rc : xioctl(g->uffd, UFFDIO_REGISTER, &reg);
-}
-
-static int guard(struct guarded *g, bool on)
-{
-	struct uffdio_writeprotect protect = {
-		.range.start = (uintptr_t)g->page,
-		.range.len = PGT_4K,
-		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
-	};
-
-	return xioctl(g->uffd, UFFDIO_WRITEPROTECT, &protect);
-}
-
 /* Take the device back while the call waits to write its answer. */
 static int take_back_before_answer(struct nest *n, struct guarded *g,
 				   struct caller *c, unsigned long cmd,
 				   const void *arg, size_t size)
 {
-	struct uffd_msg msg;
 	int rc;
 
 	memcpy(g->page, arg, size);
 	rc = guard(g, true);
 	if (!rc)
 		rc = begin(n, c, cmd, g->page);
+	if (!rc)
+		rc = guard_wait(g);
 	if (rc)
 		return rc;
-	if (read(g->uffd, &msg, sizeof(msg)) != sizeof(msg))
-		return -errno;
 	rc = take_back(n);
 	if (!rc)
 		rc = guard(g, false);
@@ -421,7 +377,7 @@ TEST_F_TIMEOUT(held, answer, SLOW)
 	__u32 pasid, quota;
 	struct caller c;
 
-	if (access("/proc/sys/vm/unprivileged_userfaultfd", F_OK))
+	if (!guard_supported())
 		SKIP(return, "needs userfaultfd");
 	ASSERT_OK(guard_open(&g));
 	ASSERT_OK(nest_info(n->container, NULL, &quota, NULL));
