@@ -48,17 +48,16 @@ static int inv_get_scope(bool by_archid, bool by_group, u32 archid,
 }
 
 /*
- * Is a range good, if its granule size is? Most are below 2^47, where any table has
- * addresses; for others this says no, and they need a closer look.
+ * Is a range of granules of 2^@shift bytes good? Most are below 2^47, where any table
+ * has addresses; for others this says no, and they need a closer look.
  */
-static inline bool inv_range_good(const struct iommu_uapi_inv_addr_info *addr)
+static inline bool inv_range_good(const struct iommu_uapi_inv_addr_info *addr,
+				  unsigned int shift)
 {
-	u64 max = BIT_ULL(TABLE_MIN_WIDTH - 1);
-	unsigned int shift = __ffs64(addr->granule_size);
+	u64 end = BIT_ULL(TABLE_MIN_WIDTH - 1);
 
-	return addr->addr < max && !(addr->addr & (addr->granule_size - 1)) &&
-	       addr->nb_granules &&
-	       addr->nb_granules <= (max - addr->addr) >> shift;
+	return !(addr->addr & ~GENMASK_ULL(TABLE_MIN_WIDTH - 2, shift)) &&
+	       addr->nb_granules - 1 < (end - addr->addr) >> shift;
 }
 
 static int inv_check_addr(const struct iommu_uapi_inv_addr_info *addr,
@@ -87,7 +86,7 @@ static int inv_check_addr(const struct iommu_uapi_inv_addr_info *addr,
 	    addr->granule_size < TABLE_PAGE_SIZE)
 		return -EINVAL;
 	scope->pasid = addr->pasid;
-	if (inv_range_good(addr))
+	if (inv_range_good(addr, __ffs64(addr->granule_size)))
 		return 0;
 
 	if (!IS_ALIGNED(addr->addr, addr->granule_size) || !addr->nb_granules)
@@ -157,6 +156,43 @@ static int inv_check(const struct iommu_uapi_cache_invalidate_info *info,
 	return inv_check_pasid(info, caps, scope);
 }
 
+/* Number of entries that are good because the first is, itself included */
+static u32 inv_alike(const struct iommu_uapi_cache_invalidate_info *info, u32 nr)
+{
+	unsigned int shift;
+	u32 i;
+
+	if (info->granularity != IOMMU_UAPI_GRANU_ADDR)
+		return 1;
+
+	shift = __ffs64(info->addr_info.granule_size);
+	for (i = 1; i < nr; i++) {
+		if (!iommu_uapi_inv_alike(info, &info[i]) ||
+		    !inv_range_good(&info[i].addr_info, shift))
+			break;
+	}
+	return i;
+}
+
+/* Check what follows a good entry. Returns the number of those that are good. */
+static noinline u32
+inv_check_more(const struct iommu_uapi_cache_invalidate_info *info, u32 nr,
+	       const struct iommu_uapi_caps *caps,
+	       struct iommu_uapi_inv_scope *scope)
+{
+	struct iommu_uapi_inv_scope next __uninitialized;
+	u32 i;
+
+	for (i = inv_alike(info, nr); i < nr; i += inv_alike(&info[i], nr - i)) {
+		if (inv_check(&info[i], caps, &next) ||
+		    next.pasid != scope->pasid || next.by != scope->by ||
+		    next.id != scope->id)
+			break;
+		scope->wide |= next.wide;
+	}
+	return i;
+}
+
 /**
  * iommu_uapi_invalidate_check - are invalidations ones that the host can do?
  * @info: array of entries from iommu_uapi_copy_array_from_user()
@@ -169,8 +205,7 @@ static int inv_check(const struct iommu_uapi_cache_invalidate_info *info,
  * Context: any.
  *
  * Return: number of entries, from the first, that are good and for the same
- * bindings: at least 1, and not always all of them. Or what is wrong with the
- * first entry:
+ * bindings, at least 1. Or what is wrong with the first entry:
  * -EOPNOTSUPP if @caps lack a flag, or a pair of cache and granularity, or if
  * reserved bytes, or bytes of the union outside of the valid member, are not 0;
  * -EINVAL if no cache is named, the PASID is missing, too wide or must not be
@@ -182,20 +217,12 @@ int iommu_uapi_invalidate_check(const struct iommu_uapi_cache_invalidate_info *i
 				u32 nr, const struct iommu_uapi_caps *caps,
 				struct iommu_uapi_inv_scope *scope)
 {
-	u32 i;
 	int ret;
 
 	ret = inv_check(info, caps, scope);
 	if (ret)
 		return ret;
-
-	/* In an array, most entries are like the one before. */
-	for (i = 1; i < nr; i++) {
-		if (!iommu_uapi_inv_alike(info, &info[i]) ||
-		    !inv_range_good(&info[i].addr_info))
-			break;
-	}
-	return i;
+	return nr > 1 ? inv_check_more(info, nr, caps, scope) : 1;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_invalidate_check);
 
@@ -227,28 +254,40 @@ bool iommu_uapi_in_scope(const struct iommu_uapi_binding *binding,
 EXPORT_SYMBOL_GPL(iommu_uapi_in_scope);
 
 /**
- * iommu_uapi_invalidate_fits - does a range fit into the table of a binding?
+ * iommu_uapi_invalidate_fits - do ranges fit into the table of a binding?
  * @binding: what iommu_uapi_bind() returned
- * @info: what iommu_uapi_invalidate_check() accepted
+ * @info: array of entries that iommu_uapi_invalidate_check() accepted
+ * @nr: number of entries
  *
  * Tables of different widths can be bound to one PASID of several devices. An
  * entry that fits none of them is the caller's mistake.
  *
  * Context: any.
  *
- * Return: false if @info names addresses that the table does not have.
+ * Return: number of entries, from the first, that name only addresses that the
+ * table has.
  */
-bool iommu_uapi_invalidate_fits(const struct iommu_uapi_binding *binding,
-				const struct iommu_uapi_cache_invalidate_info *info)
+u32 iommu_uapi_invalidate_fits(const struct iommu_uapi_binding *binding,
+			       const struct iommu_uapi_cache_invalidate_info *info,
+			       u32 nr)
 {
-	const struct iommu_uapi_inv_addr_info *addr = &info->addr_info;
-	u64 last = addr->addr + addr->granule_size * addr->nb_granules - 1;
+	const struct iommu_uapi_inv_addr_info *addr;
+	u64 last;
+	u32 i;
 
-	if (info->granularity != IOMMU_UAPI_GRANU_ADDR ||
-	    binding->format == IOMMU_UAPI_FORMAT_SECOND_LEVEL)
-		return true;
-	return addr_canonical(addr->addr, binding->addr_width) &&
-	       addr_canonical(last, binding->addr_width);
+	if (binding->format == IOMMU_UAPI_FORMAT_SECOND_LEVEL)
+		return nr;
+
+	for (i = 0; i < nr; i++) {
+		if (info[i].granularity != IOMMU_UAPI_GRANU_ADDR)
+			continue;
+		addr = &info[i].addr_info;
+		last = addr->addr + addr->granule_size * addr->nb_granules - 1;
+		if (!addr_canonical(addr->addr, binding->addr_width) ||
+		    !addr_canonical(last, binding->addr_width))
+			break;
+	}
+	return i;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_invalidate_fits);
 
@@ -256,55 +295,39 @@ EXPORT_SYMBOL_GPL(iommu_uapi_invalidate_fits);
  * iommu_uapi_invalidate - invalidate what hardware cached of guests' tables
  * @bindings: what iommu_uapi_bind() returned. A host has one IOMMU driver that can
  *	nest, so they all belong to that.
- * @nr_bindings: number of them, at least 1 and at most %IOMMU_UAPI_INV_BINDINGS
+ * @nr_bindings: number of them, at least 1
  * @info: array of entries that iommu_uapi_invalidate_check() accepted, and whose
  *	scope has @bindings
- * @nr: number of entries
- * @handled: set to the number of entries, from the first, that took effect for all
- *	@bindings
+ * @nr: number of entries, at least 1
  *
- * Entries take effect in batches, so that the host waits once for many. Those
- * beyond @handled may have taken effect too, and may be repeated.
+ * Entries take effect in batches, so that the host waits once for many. After
+ * -EIO some may have taken effect. All may be repeated.
  *
  * Context: does not sleep, does not allocate, and takes no lock that is held
- * while memory is mapped. The carrier keeps @bindings during the call.
+ * while memory is mapped. No iommu_uapi_replace() or iommu_uapi_unbind() of
+ * @bindings is running.
  *
- * Return: 0 if all took effect; -EOPNOTSUPP or -EINVAL if the entry at
- * @handled is one that the driver can't do; -EIO if the hardware failed.
+ * Return: number of entries, from the first, that took effect for all @bindings:
+ * at least 1, and fewer than @nr if the driver can't do the next one. Or
+ * -EOPNOTSUPP or -EINVAL if the first entry is one that the driver can't do; -EIO
+ * if the hardware failed.
  */
 int iommu_uapi_invalidate(struct iommu_uapi_binding **bindings,
 			  unsigned int nr_bindings,
 			  const struct iommu_uapi_cache_invalidate_info *info,
-			  u32 nr, u32 *handled)
+			  u32 nr)
 {
-	struct iommu_domain *nested[IOMMU_UAPI_INV_BINDINGS] __uninitialized;
-	unsigned int i, nr_nested = 0;
+	const struct iommu_ops *ops = bindings[0]->handle.domain->owner;
+	unsigned int i;
 	int ret;
 
-	*handled = 0;
-	if (!nr)
-		return 0;
-	if (WARN_ON_ONCE(nr_bindings > ARRAY_SIZE(nested)))
-		return -EINVAL;
-
-	for (i = 0; i < nr_bindings; i++) {
-		/* Nothing of the second level is the guest's. */
-		if (bindings[i]->format != IOMMU_UAPI_FORMAT_SECOND_LEVEL)
-			nested[nr_nested++] = bindings[i]->handle.domain;
-	}
-	if (!nr_nested) {
-		*handled = nr;
-		return 0;
-	}
-
-	ret = nested[0]->owner->uapi->cache_invalidate(nested, nr_nested, info,
-						       nr, handled);
+	ret = ops->uapi->cache_invalidate(bindings, nr_bindings, info, nr);
 	if (trace_iommu_uapi_invalidate_enabled()) {
 		for (i = 0; i < nr_bindings; i++)
-			trace_iommu_uapi_invalidate(bindings[i], nr, *handled,
-						    ret);
+			trace_iommu_uapi_invalidate(bindings[i], nr, ret);
 	}
-	if (WARN_ON_ONCE(*handled > nr || (!ret && *handled < nr)))
+	/* The caller goes on with the next entry, so there has to be progress. */
+	if (WARN_ON_ONCE(!ret || ret > (int)nr))
 		return -EIO;
 	return ret;
 }

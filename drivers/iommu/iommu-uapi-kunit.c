@@ -183,13 +183,13 @@ static void test_copy_fault(struct kunit *test)
 
 #define ARRAY_NR	5
 
-static int copy_array(u8 *dst, const void __user *src, size_t stride, u32 *copied)
+static int copy_array(u8 *dst, const void __user *src, size_t stride, u32 nr)
 {
 	const u32 type = IOMMU_UAPI_CACHE_INVALIDATE;
 
 	return iommu_uapi_copy_array_from_user(type, dst,
 					       sizes[type][NR_VERSIONS - 1],
-					       src, stride, ARRAY_NR, copied);
+					       src, stride, nr);
 }
 
 /* What fill() has written, as far as the version has it, and zeroes */
@@ -212,7 +212,7 @@ static void test_copy_array(struct kunit *test)
 	const u16 *size = sizes[IOMMU_UAPI_CACHE_INVALIDATE];
 	const size_t newest = size[NR_VERSIONS - 1];
 	char __user *end = guard_page(test);
-	u32 i, bad, copied, version;
+	u32 i, bad, version;
 	char __user *src;
 	size_t stride;
 	u8 *dst;
@@ -230,10 +230,8 @@ static void test_copy_array(struct kunit *test)
 				     newest);
 			}
 			memset(dst, 0xaa, ARRAY_NR * newest);
-			KUNIT_EXPECT_EQ(test,
-					copy_array(dst, src, stride, &copied),
-					bad < ARRAY_NR ? -EOPNOTSUPP : 0);
-			KUNIT_EXPECT_EQ(test, copied, bad);
+			KUNIT_EXPECT_EQ(test, bad ?: -EOPNOTSUPP,
+					copy_array(dst, src, stride, ARRAY_NR));
 			for (i = 0; i < bad; i++) {
 				version = i % NR_VERSIONS + 1;
 				KUNIT_EXPECT_TRUE(test,
@@ -243,16 +241,13 @@ static void test_copy_array(struct kunit *test)
 		}
 
 		/* The last one can't be read. */
-		KUNIT_EXPECT_EQ(test,
-				copy_array(dst, src + stride, stride, &copied),
-				-EFAULT);
-		KUNIT_EXPECT_EQ(test, copied, ARRAY_NR - 1);
+		KUNIT_EXPECT_EQ(test, ARRAY_NR - 1,
+				copy_array(dst, src + stride, stride, ARRAY_NR));
+		KUNIT_EXPECT_EQ(test, -EFAULT, copy_array(dst, end, stride, 1));
 
 		/* Too short for any version */
-		KUNIT_EXPECT_EQ(test,
-				copy_array(dst, src, size[0] - 1, &copied),
-				-EINVAL);
-		KUNIT_EXPECT_EQ(test, copied, 0);
+		KUNIT_EXPECT_EQ(test, -EINVAL,
+				copy_array(dst, src, size[0] - 1, ARRAY_NR));
 	}
 }
 
@@ -692,7 +687,9 @@ static void test_inv_scope(struct kunit *test)
 		.archid = 9,
 	};
 	struct iommu_uapi_inv_scope scope = { .pasid = 5 };
-	struct iommu_uapi_cache_invalidate_info info = good_addr;
+	struct iommu_uapi_cache_invalidate_info info[] = {
+		good_addr, good_pasid, good_addr,
+	};
 
 	KUNIT_EXPECT_TRUE(test, iommu_uapi_in_scope(&binding, &scope));
 	scope.pasid = 6;
@@ -709,13 +706,15 @@ static void test_inv_scope(struct kunit *test)
 	scope.id = 0;
 	KUNIT_EXPECT_FALSE(test, iommu_uapi_in_scope(&binding, &scope));
 
-	KUNIT_EXPECT_TRUE(test, iommu_uapi_invalidate_fits(&binding, &info));
-	info.addr_info.addr = BIT_ULL(47) - SZ_4K;
-	KUNIT_EXPECT_TRUE(test, iommu_uapi_invalidate_fits(&binding, &info));
-	info.addr_info.nb_granules = 2;
-	KUNIT_EXPECT_FALSE(test, iommu_uapi_invalidate_fits(&binding, &info));
+	KUNIT_EXPECT_EQ(test, 3, iommu_uapi_invalidate_fits(&binding, info, 3));
+	info[2].addr_info.addr = BIT_ULL(47) - SZ_4K;
+	KUNIT_EXPECT_EQ(test, 3, iommu_uapi_invalidate_fits(&binding, info, 3));
+	info[2].addr_info.nb_granules = 2;
+	KUNIT_EXPECT_EQ(test, 2, iommu_uapi_invalidate_fits(&binding, info, 3));
+	info[0] = info[2];
+	KUNIT_EXPECT_EQ(test, 0, iommu_uapi_invalidate_fits(&binding, info, 3));
 	binding.addr_width = 57;
-	KUNIT_EXPECT_TRUE(test, iommu_uapi_invalidate_fits(&binding, &info));
+	KUNIT_EXPECT_EQ(test, 3, iommu_uapi_invalidate_fits(&binding, info, 3));
 }
 
 /* R8, R11: what two hosts share. */
@@ -961,7 +960,10 @@ static void test_no_iommu(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, PTR_ERR(binding), -ENODEV);
 }
 
-/* Entries that differ in the range alone are checked together, and no others. */
+/*
+ * Entries that differ in the range alone are checked together, others by themselves.
+ * One that is bad, or for other bindings, ends the run.
+ */
 static void test_invalidate_run(struct kunit *test)
 {
 	struct iommu_uapi_cache_invalidate_info *info;
@@ -980,8 +982,8 @@ static void test_invalidate_run(struct kunit *test)
 				iommu_uapi_invalidate_check(info, i, &all_caps,
 							    &scope));
 
-	/* Whatever else is changed, in any byte, is looked at by itself. */
-	for (byte = 0; byte < sizeof(*info); byte++) {
+	/* Whatever else is changed, in any byte but the version, is found. */
+	for (byte = sizeof(info->version); byte < sizeof(*info); byte++) {
 		if (byte >= offsetof(typeof(*info), addr_info.addr) &&
 		    byte < offsetofend(typeof(*info), addr_info.addr))
 			continue;
@@ -994,15 +996,30 @@ static void test_invalidate_run(struct kunit *test)
 				    "byte %u", byte);
 		((u8 *)&info[2])[byte] ^= 0x80;
 	}
-	for (i = 0; i < 3; i++) {
-		info[i] = good_pasid;
-		KUNIT_EXPECT_EQ(test, 1,
-				iommu_uapi_invalidate_check(info, 4, &all_caps,
-							    &scope));
-	}
+
+	/* Granularity, caches and the leaf hint may differ. */
+	info[1] = good_pasid;
+	info[1].pasid_info.pasid = info[0].addr_info.pasid;
+	info[2].cache = IOMMU_UAPI_CACHE_DEV_IOTLB;
+	info[3].addr_info.flags ^= IOMMU_UAPI_INV_ADDR_LEAF;
+	KUNIT_EXPECT_EQ(test, 4,
+			iommu_uapi_invalidate_check(info, 4, &all_caps, &scope));
+	KUNIT_EXPECT_FALSE(test, scope.wide);
+
+	/* What the bindings are named by must not. */
+	info[2].addr_info.flags |= IOMMU_UAPI_INV_ADDR_GROUP;
+	KUNIT_EXPECT_EQ(test, 2,
+			iommu_uapi_invalidate_check(info, 4, &all_caps, &scope));
+	info[2].addr_info.flags &= ~IOMMU_UAPI_INV_ADDR_GROUP;
+	info[2].addr_info.pasid ^= 1;
+	KUNIT_EXPECT_EQ(test, 2,
+			iommu_uapi_invalidate_check(info, 4, &all_caps, &scope));
+	info[1] = good_domain;
+	KUNIT_EXPECT_EQ(test, 1,
+			iommu_uapi_invalidate_check(info, 4, &all_caps, &scope));
 }
 
-/* A range that is bad, or needs a closer look, ends the run before it. */
+/* A range that is bad ends the run; one that needs a closer look does not. */
 static void test_invalidate_run_range(struct kunit *test)
 {
 	static const struct {
@@ -1010,7 +1027,7 @@ static void test_invalidate_run_range(struct kunit *test)
 		u64 granule_size;
 		u64 nb_granules;
 		bool good;
-		bool alone;
+		bool wide;
 	} ranges[] = {
 		{ 0, SZ_4K, 1, true },
 		{ BIT_ULL(47) - SZ_4K, SZ_4K, 1, true },
@@ -1019,10 +1036,10 @@ static void test_invalidate_run_range(struct kunit *test)
 		{ 0, BIT_ULL(46), 2, true },
 		{ SZ_2M, SZ_2M, 7, true },
 		/* Good, but not in the narrowest table */
-		{ BIT_ULL(47) - SZ_4K, SZ_4K, 2, false, true },
-		{ 0, SZ_4K, BIT_ULL(35) + 1, false, true },
-		{ BIT_ULL(47), SZ_4K, 1, false, true },
-		{ -(u64)SZ_4K, SZ_4K, 1, false, true },
+		{ BIT_ULL(47) - SZ_4K, SZ_4K, 2, true, true },
+		{ 0, SZ_4K, BIT_ULL(35) + 1, true, true },
+		{ BIT_ULL(47), SZ_4K, 1, true, true },
+		{ -(u64)SZ_4K, SZ_4K, 1, true },
 		{ 0, SZ_4K, 0 },
 		{ SZ_2K, SZ_4K, 1 },
 		{ SZ_4K, SZ_2M, 1 },
@@ -1049,36 +1066,23 @@ static void test_invalidate_run_range(struct kunit *test)
 				    iommu_uapi_invalidate_check(info, 2, &all_caps,
 								&scope),
 				    "range %u", i);
-		KUNIT_EXPECT_EQ_MSG(test, ranges[i].good || ranges[i].alone,
-				    !inv_check(&info[1]), "range %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, ranges[i].wide, scope.wide,
+				    "range %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, ranges[i].good, !inv_check(&info[1]),
+				    "range %u", i);
 	}
 }
 
-/* R33 */
-static void test_invalidate_nothing(struct kunit *test)
-{
-	struct iommu_uapi_binding binding = {}, *bindings[] = { &binding };
-	u32 handled = 0x55555555;
-
-	KUNIT_EXPECT_EQ(test,
-			iommu_uapi_invalidate(bindings, 1, NULL, 0, &handled), 0);
-	KUNIT_EXPECT_EQ(test, handled, 0);
-}
-
-static unsigned int fake_nr_nested;
-
-static int fake_invalidate(struct iommu_domain **nested, unsigned int nr_nested,
+static int fake_invalidate(struct iommu_uapi_binding **bindings,
+			   unsigned int nr_bindings,
 			   const struct iommu_uapi_cache_invalidate_info *info,
-			   u32 nr, u32 *handled)
+			   u32 nr)
 {
-	fake_nr_nested = nr_nested;
-	*handled = nr / 2;
-	return -EIO;
+	return nr > 1 ? nr / nr_bindings : -EIO;
 }
 
 /*
- * R33, R35, R36: how far the driver came, and why, comes through unchanged. It sees
- * no binding of the second level.
+ * R33, R35, R36: how far the driver came, or why not, comes through unchanged.
  */
 static void test_invalidate_partly(struct kunit *test)
 {
@@ -1088,23 +1092,12 @@ static void test_invalidate_partly(struct kunit *test)
 	static const struct iommu_ops ops = { .uapi = &uapi };
 	struct iommu_domain nested = { .owner = &ops };
 	struct iommu_uapi_binding table = { .handle.domain = &nested };
-	struct iommu_uapi_binding second = {
-		.handle.domain = &nested,
-		.format = IOMMU_UAPI_FORMAT_SECOND_LEVEL,
-	};
-	struct iommu_uapi_binding *bindings[] = { &second, &table, &second, &table };
-	u32 handled = 0x55555555;
+	struct iommu_uapi_binding *bindings[] = { &table, &table };
 
+	KUNIT_EXPECT_EQ(test, 7, iommu_uapi_invalidate(bindings, 1, &good_addr, 7));
+	KUNIT_EXPECT_EQ(test, 3, iommu_uapi_invalidate(bindings, 2, &good_addr, 7));
 	KUNIT_EXPECT_EQ(test, -EIO,
-			iommu_uapi_invalidate(bindings, 4, &good_addr, 7,
-					      &handled));
-	KUNIT_EXPECT_EQ(test, handled, 3);
-	KUNIT_EXPECT_EQ(test, fake_nr_nested, 2);
-
-	KUNIT_EXPECT_EQ(test, 0,
-			iommu_uapi_invalidate(bindings, 1, &good_addr, 7,
-					      &handled));
-	KUNIT_EXPECT_EQ(test, handled, 7);
+			iommu_uapi_invalidate(bindings, 2, &good_addr, 1));
 }
 
 static struct kunit_case iommu_uapi_cases[] = {
@@ -1130,7 +1123,6 @@ static struct kunit_case iommu_uapi_cases[] = {
 	KUNIT_CASE(test_no_iommu),
 	KUNIT_CASE(test_invalidate_run),
 	KUNIT_CASE(test_invalidate_run_range),
-	KUNIT_CASE(test_invalidate_nothing),
 	KUNIT_CASE(test_invalidate_partly),
 	{}
 };

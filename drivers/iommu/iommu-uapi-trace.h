@@ -62,9 +62,8 @@ TRACE_EVENT(iommu_uapi_unbind,
 );
 
 TRACE_EVENT(iommu_uapi_invalidate,
-	TP_PROTO(const struct iommu_uapi_binding *binding, u32 entries,
-		 u32 handled, int ret),
-	TP_ARGS(binding, entries, handled, ret),
+	TP_PROTO(const struct iommu_uapi_binding *binding, u32 entries, int ret),
+	TP_ARGS(binding, entries, ret),
 	TP_STRUCT__entry(
 		__field(int, group)
 		__field(unsigned int, pasid)
@@ -76,8 +75,8 @@ TRACE_EVENT(iommu_uapi_invalidate,
 		__entry->group = iommu_group_id(binding->dev->iommu_group);
 		__entry->pasid = binding->pasid;
 		__entry->entries = entries;
-		__entry->handled = handled;
-		__entry->ret = ret;
+		__entry->handled = max(ret, 0);
+		__entry->ret = min(ret, 0);
 	),
 	TP_printk("group=%d pasid=%u entries=%u handled=%u ret=%ld",
 		  __entry->group, __entry->pasid, __entry->entries,

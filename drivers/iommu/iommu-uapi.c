@@ -188,25 +188,27 @@ int iommu_uapi_copy_from_user(enum iommu_uapi_type type, void *dst,
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_copy_from_user);
 
-/* Check the versions of structures that were copied at once. */
-static int check_versions(const u16 *row, void *dst, size_t size, u32 nr,
-			  u32 *copied)
+/*
+ * Check the versions of structures that were copied at once. Returns how many, from
+ * the first, are good, or what is wrong with the first.
+ */
+static int check_versions(const u16 *row, const void *dst, size_t size, u32 nr)
 {
-	u32 version, known, i;
-	int ret = 0;
+	u64 known = U64_MAX;
+	u32 version, i;
+	int ret;
 
 	for (i = 0; i < nr; i++, dst += size) {
 		memcpy(&version, dst, sizeof(version));
 		/* Most are of the same version. */
-		if (i && version == known)
+		if (version == known)
 			continue;
 		ret = size_in_row(row, version);
 		if (ret < 0)
-			break;
+			return i ?: ret;
 		known = version;
 	}
-	*copied = i;
-	return min(ret, 0);
+	return nr;
 }
 
 /**
@@ -218,37 +220,38 @@ static int check_versions(const u16 *row, void *dst, size_t size, u32 nr,
  * @src: where the first structure begins in user memory
  * @stride: bytes from one structure to the next at @src, and what the caller
  *	vouches for of each
- * @nr: number of structures
- * @copied: set to the number of structures, from the first, that were copied
+ * @nr: number of structures, at least 1
  *
  * What iommu_uapi_copy_from_user() says of one structure holds for each.
  *
  * Context: may sleep.
  *
- * Return: 0 if all were copied, else what iommu_uapi_copy_from_user() would say of
- * the one at @copied.
+ * Return: number of structures, from the first, that were copied: at least 1, and
+ * fewer than @nr if there is something wrong with the next one. Or what
+ * iommu_uapi_copy_from_user() would say of the first.
  */
 int iommu_uapi_copy_array_from_user(enum iommu_uapi_type type, void *dst,
 				    size_t dst_size, const void __user *src,
-				    size_t stride, u32 nr, u32 *copied)
+				    size_t stride, u32 nr)
 {
 	const u16 *row = row_of(type);
 	int ret;
+	u32 i;
 
 	/* One copy will do if the structure has the same size in each version. */
 	if (row && row[0] == dst_size && stride == dst_size &&
 	    !copy_from_user(dst, src, nr * dst_size))
-		return check_versions(row, dst, dst_size, nr, copied);
+		return check_versions(row, dst, dst_size, nr);
 
-	for (*copied = 0; *copied < nr; ++*copied) {
+	for (i = 0; i < nr; i++) {
 		ret = iommu_uapi_copy_from_user(type, dst, dst_size, src,
 						stride);
 		if (ret < 0)
-			return ret;
+			return i ?: ret;
 		dst += dst_size;
 		src += stride;
 	}
-	return 0;
+	return nr;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_copy_array_from_user);
 

@@ -37,6 +37,9 @@ module_param(pasid_quota, uint, 0644);
 MODULE_PARM_DESC(pasid_quota,
 		 "Maximum number of PASIDs that a container may have (1023)");
 
+/* Bindings that entries are handed on for together */
+#define VFIO_NESTING_BINDINGS	16
+
 /* Entries that are copied, checked and handed on together, on the stack */
 #define VFIO_NESTING_CHUNK	32
 
@@ -1180,43 +1183,29 @@ vfio_nesting_for_each(struct vfio_nesting *nesting,
  * struct vfio_nesting_run - successive entries that are for the same bindings
  * @scope: which bindings
  * @accepts: group that the entries were checked for
- * @mixed: whether a binding's group is of another kind than @accepts
- * @fits: whether there is a binding whose table has the addresses of the first entry
+ * @info: the entries
+ * @nr: number of them that every IOMMU accepts, or that took effect so far
+ * @fits: number of them, from the first, that fit into the table of some binding;
+ *	not set unless @scope.wide
  * @nr_bound: number of bindings
  * @bound: the bindings, if they are not too many
- * @info: the entries
- * @nr: number of them; after they were handed on, of those that took effect for
- *	every binding
- * @err: what the first one that did not take effect failed with
  */
 struct vfio_nesting_run {
 	struct iommu_uapi_inv_scope scope;
 	struct vfio_nesting_group *accepts;
-	bool mixed;
-	bool fits;
-	unsigned int nr_bound;
-	struct iommu_uapi_binding *bound[IOMMU_UAPI_INV_BINDINGS];
 	const struct iommu_uapi_cache_invalidate_info *info;
 	u32 nr;
-	int err;
+	u32 fits;
+	unsigned int nr_bound;
+	struct iommu_uapi_binding *bound[VFIO_NESTING_BINDINGS];
 };
-
-static bool vfio_nesting_same_scope(const struct iommu_uapi_inv_scope *a,
-				    const struct iommu_uapi_inv_scope *b)
-{
-	return a->pasid == b->pasid && a->by == b->by && a->id == b->id;
-}
 
 /*
  * Which bindings entries are for is only known after a check, so check them for
- * each group until one accepts the first entry. Returns what
- * iommu_uapi_invalidate_check() says for that group.
+ * each group until one accepts the first entry.
  */
-static int
-vfio_nesting_check_entries(struct vfio_nesting *nesting,
-			   const struct iommu_uapi_cache_invalidate_info *info,
-			   u32 nr, struct iommu_uapi_inv_scope *scope,
-			   struct vfio_nesting_group **accepts)
+static int vfio_nesting_check_run(struct vfio_nesting *nesting,
+				  struct vfio_nesting_run *run)
 {
 	struct vfio_nesting_group *group;
 	int rc = -EOPNOTSUPP;
@@ -1224,115 +1213,66 @@ vfio_nesting_check_entries(struct vfio_nesting *nesting,
 	list_for_each_entry(group, &nesting->groups, next) {
 		if (!group->dev)
 			continue;
-		rc = iommu_uapi_invalidate_check(info, nr, &group->allowed,
-						 scope);
+		rc = iommu_uapi_invalidate_check(run->info, run->nr,
+						 &group->allowed, &run->scope);
 		if (rc > 0) {
-			*accepts = group;
-			break;
+			run->accepts = group;
+			run->nr = rc;
+			return 0;
 		}
 	}
 	return rc;
 }
 
-/* Can entries be handed on together with the run before them? */
-static bool
-vfio_nesting_continues(const struct vfio_nesting_run *run,
-		       const struct iommu_uapi_cache_invalidate_info *info,
-		       const struct iommu_uapi_inv_scope *scope,
-		       const struct vfio_nesting_group *accepts)
-{
-	unsigned int i;
-
-	if (!run->nr || run->mixed || run->accepts != accepts ||
-	    !vfio_nesting_same_scope(&run->scope, scope))
-		return false;
-	if (!scope->wide)
-		return true;
-	if (run->nr_bound > ARRAY_SIZE(run->bound))
-		return false;
-	for (i = 0; i < run->nr_bound; i++) {
-		if (iommu_uapi_invalidate_fits(run->bound[i], info))
-			return true;
-	}
-	return false;
-}
-
-static int vfio_nesting_add_binding(struct vfio_nesting_binding *binding,
-				    void *arg)
+/* The IOMMU of @group is of another kind: check the entries for that, too. */
+static int vfio_nesting_check_again(struct vfio_nesting_group *group,
+				    struct vfio_nesting_run *run)
 {
 	struct iommu_uapi_inv_scope scope __uninitialized;
-	struct vfio_nesting_run *run = arg;
 	int rc;
 
-	if (run->nr_bound < ARRAY_SIZE(run->bound))
-		run->bound[run->nr_bound] = binding->bound;
-	run->nr_bound++;
-	if (!run->fits)
-		run->fits = iommu_uapi_invalidate_fits(binding->bound,
-						       run->info);
-	if (binding->group->kind == run->accepts->kind)
-		return 0;
-
-	run->mixed = true;
-	rc = iommu_uapi_invalidate_check(run->info, run->nr,
-					 &binding->group->allowed, &scope);
+	rc = iommu_uapi_invalidate_check(run->info, run->nr, &group->allowed,
+					 &scope);
 	/* Addresses too wide for this IOMMU: its tables hold none of them. */
 	if (rc == -EINVAL)
 		rc = 1;
 	if (rc < 0)
 		return rc;
-	run->nr = min_t(u32, run->nr, rc);
+	run->nr = rc;
 	return 0;
 }
 
-/*
- * Begin a run with @nr entries at @info that @accepts accepts. Returns how many
- * entries, from the first, are accepted by every IOMMU that they are for, or what is
- * wrong with the first.
- */
-static int
-vfio_nesting_begin_run(struct vfio_nesting *nesting,
-		       struct vfio_nesting_run *run,
-		       const struct iommu_uapi_cache_invalidate_info *info,
-		       u32 nr, const struct iommu_uapi_inv_scope *scope,
-		       struct vfio_nesting_group *accepts)
+/* Inline for the same reason as vfio_nesting_for_each() */
+static inline int vfio_nesting_add_binding(struct vfio_nesting_binding *binding,
+					   void *arg)
 {
-	int rc;
+	struct vfio_nesting_run *run = arg;
 
-	run->scope = *scope;
-	run->accepts = accepts;
-	run->mixed = false;
-	run->fits = !scope->wide;
-	run->nr_bound = 0;
-	run->info = info;
-	run->nr = nr;
-	run->err = 0;
-
-	rc = vfio_nesting_for_each(nesting, scope, vfio_nesting_add_binding,
-				   run);
-	if (!rc && !run->nr_bound)
-		rc = -ENOENT;
-	if (!rc && !run->fits)
-		rc = -EINVAL;
-	if (rc)
-		run->nr = 0;
-	return rc ?: run->nr;
+	if (run->nr_bound < ARRAY_SIZE(run->bound))
+		run->bound[run->nr_bound] = binding->bound;
+	run->nr_bound++;
+	if (run->scope.wide)
+		run->fits = max(run->fits,
+				iommu_uapi_invalidate_fits(binding->bound,
+							   run->info, run->nr));
+	if (binding->group->kind == run->accepts->kind)
+		return 0;
+	return vfio_nesting_check_again(binding->group, run);
 }
 
+/* Hand on the entries for the bindings that have been collected. */
 static int vfio_nesting_flush(struct vfio_nesting_run *run)
 {
-	u32 done;
 	int rc;
 
 	rc = iommu_uapi_invalidate(run->bound, run->nr_bound, run->info,
-				   run->nr, &done);
-	if (rc) {
-		run->err = rc;
-		run->nr = done;
-	}
-	run->nr_bound = 0;
+				   run->nr);
+	if (rc < 0)
+		return rc;
 	/* Continue with the entries that have taken effect so far. */
-	return run->nr ? 0 : rc;
+	run->nr = rc;
+	run->nr_bound = 0;
+	return 0;
 }
 
 static int vfio_nesting_collect(struct vfio_nesting_binding *binding, void *arg)
@@ -1344,99 +1284,87 @@ static int vfio_nesting_collect(struct vfio_nesting_binding *binding, void *arg)
 							vfio_nesting_flush(run);
 }
 
-/* Hand on a run, if there is one. */
-static int vfio_nesting_end_run(struct vfio_nesting *nesting,
-				struct vfio_nesting_run *run, u32 *handled)
-{
-	if (!run->nr)
-		return 0;
-
-	/* Too many to remember them: look for them again. */
-	if (run->nr_bound > ARRAY_SIZE(run->bound)) {
-		run->nr_bound = 0;
-		vfio_nesting_for_each(nesting, &run->scope,
-				      vfio_nesting_collect, run);
-	}
-	if (run->nr && run->nr_bound)
-		vfio_nesting_flush(run);
-	*handled += run->nr;
-	run->nr = 0;
-	return run->err;
-}
-
-/* Hand on runs of entries for the same bindings, up to the first bad one. */
+/*
+ * Hand on entries that are for the same bindings. Returns how many, from the first,
+ * took effect for all of them, or what is wrong with the first.
+ */
 static int
-vfio_nesting_invalidate_chunk(struct vfio_nesting *nesting,
-			      const struct iommu_uapi_cache_invalidate_info *info,
-			      u32 nr, u32 *handled)
+vfio_nesting_invalidate_run(struct vfio_nesting *nesting,
+			    const struct iommu_uapi_cache_invalidate_info *info,
+			    u32 nr)
 {
 	/* Valid where it is read, so don't clear it */
 	struct vfio_nesting_run run __uninitialized;
-	struct iommu_uapi_inv_scope scope __uninitialized;
-	struct vfio_nesting_group *accepts;
-	int rc = 0, err;
-	u32 i = 0;
+	int rc;
 
-	lockdep_assert_held_read(&nesting->lock);
+	run.info = info;
+	run.nr = nr;
+	run.fits = 0;
+	run.nr_bound = 0;
+	rc = vfio_nesting_check_run(nesting, &run);
+	if (rc)
+		return rc;
 
-	*handled = 0;
-	run.nr = 0;
-	while (i < nr) {
-		rc = vfio_nesting_check_entries(nesting, &info[i], nr - i,
-						&scope, &accepts);
-		if (rc < 0)
-			break;
-		if (vfio_nesting_continues(&run, &info[i], &scope, accepts)) {
-			run.nr += rc;
-		} else {
-			err = vfio_nesting_end_run(nesting, &run, handled);
-			if (err)
-				return err;
-			/* Each run of entries can be for all bindings. */
-			if (i)
-				cond_resched();
-			rc = vfio_nesting_begin_run(nesting, &run, &info[i], rc,
-						    &scope, accepts);
-			if (rc < 0)
-				break;
-		}
-		i += rc;
+	/* Nothing takes effect before all bindings are known to accept it. */
+	rc = vfio_nesting_for_each(nesting, &run.scope,
+				   vfio_nesting_add_binding, &run);
+	if (rc)
+		return rc;
+	if (!run.nr_bound)
+		return -ENOENT;
+	if (run.scope.wide) {
+		run.nr = min(run.nr, run.fits);
+		if (!run.nr)
+			return -EINVAL;
 	}
 
-	err = vfio_nesting_end_run(nesting, &run, handled);
-	return err ?: min(rc, 0);
+	/* Too many to remember them: look for them again. */
+	if (run.nr_bound > ARRAY_SIZE(run.bound)) {
+		run.nr_bound = 0;
+		rc = vfio_nesting_for_each(nesting, &run.scope,
+					   vfio_nesting_collect, &run);
+	}
+	if (!rc && run.nr_bound)
+		rc = vfio_nesting_flush(&run);
+	return rc ?: run.nr;
 }
 
-static int vfio_nesting_invalidate_all(struct vfio_nesting *nesting,
-				       const void __user *entries,
-				       u32 nr_entries, u32 entry_size,
-				       u32 *handled)
+/*
+ * Copy entries, and hand them on. Returns how many, from the first, took effect, or
+ * what is wrong with the first.
+ */
+static int vfio_nesting_invalidate_some(struct vfio_nesting *nesting,
+					const void __user *entries, u32 size,
+					u32 nr)
 {
 	/* Each entry is copied before it is read, so don't clear them all */
 	struct iommu_uapi_cache_invalidate_info info[VFIO_NESTING_CHUNK]
 		__uninitialized;
-	u32 nr, copied, done;
-	int rc, err;
+	u32 done = 0;
+	int rc;
 
-	while (*handled < nr_entries) {
-		nr = min_t(u32, nr_entries - *handled, ARRAY_SIZE(info));
-		rc = iommu_uapi_copy_array_from_user(IOMMU_UAPI_CACHE_INVALIDATE,
-						     info, sizeof(*info),
-						     entries, entry_size, nr,
-						     &copied);
-		entries += nr * entry_size;
+	rc = iommu_uapi_copy_array_from_user(IOMMU_UAPI_CACHE_INVALIDATE, info,
+					     sizeof(*info), entries, size,
+					     min_t(u32, nr, ARRAY_SIZE(info)));
+	if (rc < 0)
+		return rc;
+	nr = rc;
 
-		/* Not around the copy, which may wait for user space */
-		down_read(&nesting->lock);
-		err = vfio_nesting_invalidate_chunk(nesting, info, copied,
-						    &done);
-		up_read(&nesting->lock);
-
-		*handled += done;
-		if (err || rc)
-			return err ?: rc;
+	/* Not around the copy, which may wait for user space */
+	down_read(&nesting->lock);
+	for (;;) {
+		rc = vfio_nesting_invalidate_run(nesting, &info[done],
+						 nr - done);
+		if (rc < 0)
+			break;
+		done += rc;
+		if (done == nr)
+			break;
+		/* Each run of entries can be for all bindings. */
+		cond_resched();
 	}
-	return 0;
+	up_read(&nesting->lock);
+	return done ?: rc;
 }
 
 /* VFIO_IOMMU_CACHE_INVALIDATE */
@@ -1445,6 +1373,7 @@ static int vfio_nesting_invalidate(struct vfio_nesting *nesting,
 {
 	const struct vfio_iommu_type1_cache_invalidate *inv = head;
 	struct vfio_iommu_type1_cache_invalidate __user *uinv = arg;
+	const void __user *entries = uinv->data;
 	u32 size, handled = 0;
 	int rc;
 
@@ -1454,11 +1383,20 @@ static int vfio_nesting_invalidate(struct vfio_nesting *nesting,
 	    size > inv->argsz - sizeof(*inv))
 		return -EINVAL;
 
-	rc = vfio_nesting_invalidate_all(nesting, uinv->data, inv->nr_entries,
-					 inv->entry_size, &handled);
+	/* An entry that fails is copied again, and is then the first. */
+	do {
+		rc = vfio_nesting_invalidate_some(nesting, entries,
+						  inv->entry_size,
+						  inv->nr_entries - handled);
+		if (rc < 0)
+			break;
+		handled += rc;
+		entries += rc * inv->entry_size;
+	} while (handled < inv->nr_entries);
+
 	if (put_user(handled, &uinv->handled))
 		return -EFAULT;
-	return rc;
+	return min(rc, 0);
 }
 
 /* Keep @nr numbers for the container, so that no other can use them up. */

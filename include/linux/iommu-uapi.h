@@ -30,6 +30,9 @@ enum iommu_uapi_type {
 	IOMMU_UAPI_NR_TYPES,
 };
 
+struct iommu_uapi_binding;
+struct iommu_uapi_faults;
+
 /**
  * struct iommu_uapi_ops - what a driver offers to guests that own page tables
  * @get_caps: fill in @caps for @dev on top of @s2, except the version and
@@ -44,10 +47,12 @@ enum iommu_uapi_type {
  *	nothing is cached of the old one afterwards. Fails only before it has
  *	changed anything.
  * @cache_invalidate: invalidate @nr entries, whose generic fields the core has
- *	checked, for each of @nr_nested domains that @domain_alloc_nested made. Set
- *	@handled to the number of entries, from the first, that took effect for all
- *	of them. Check the flags of each entry before it takes effect. Does not
- *	allocate, does not sleep on a lock that is held while memory is mapped.
+ *	checked, for each of @nr_bindings. Nothing that hardware cached of the
+ *	second level is the guest's. A device may be reset meanwhile. Check the
+ *	flags of each entry before it takes effect. Does not allocate, does not
+ *	sleep on a lock that is held while memory is mapped. Returns the number of
+ *	entries, from the first, that took effect for all bindings, at least 1; or
+ *	what is wrong with the first.
  * @sync_page_requests: wait until each page request that @dev has sent so far
  *	has reached its handler. Needed where @get_caps ever reports
  *	IOMMU_UAPI_FEAT_PAGE_REQUEST.
@@ -63,25 +68,21 @@ struct iommu_uapi_ops {
 	int (*replace)(struct device *dev, ioasid_t pasid,
 		       struct iommu_domain *nested,
 		       const struct iommu_uapi_gpasid_bind_data *data);
-	int (*cache_invalidate)(struct iommu_domain **nested,
-				unsigned int nr_nested,
+	int (*cache_invalidate)(struct iommu_uapi_binding **bindings,
+				unsigned int nr_bindings,
 				const struct iommu_uapi_cache_invalidate_info *info,
-				u32 nr, u32 *handled);
+				u32 nr);
 	void (*sync_page_requests)(struct device *dev);
 	void (*release)(struct device *dev);
 };
-
-struct iommu_uapi_binding;
-struct iommu_uapi_faults;
 
 /**
  * struct iommu_uapi_inv_scope - which bindings an invalidation is for
  * @pasid: the PASID; IOMMU_PASID_INVALID for all PASIDs
  * @by: IOMMU_UAPI_INV_ALL, or what @id is
  * @id: number of an IOMMU group, or a guest's domain id
- * @wide: whether the first entry has addresses that the narrowest tables lack.
- *	The caller must then check it with iommu_uapi_invalidate_fits(). Later
- *	entries fit any table
+ * @wide: whether there are addresses that the narrowest tables lack. The caller
+ *	must then check the entries with iommu_uapi_invalidate_fits()
  */
 struct iommu_uapi_inv_scope {
 	ioasid_t pasid;
@@ -100,7 +101,7 @@ int iommu_uapi_copy_from_user(enum iommu_uapi_type type, void *dst,
 			      size_t avail);
 int iommu_uapi_copy_array_from_user(enum iommu_uapi_type type, void *dst,
 				    size_t dst_size, const void __user *src,
-				    size_t stride, u32 nr, u32 *copied);
+				    size_t stride, u32 nr);
 
 struct iommu_domain *iommu_uapi_parent_alloc(struct device *dev);
 int iommu_uapi_get_caps(struct device *dev, struct iommu_domain *s2,
@@ -149,15 +150,13 @@ int iommu_uapi_invalidate_check(const struct iommu_uapi_cache_invalidate_info *i
 				struct iommu_uapi_inv_scope *scope);
 bool iommu_uapi_in_scope(const struct iommu_uapi_binding *binding,
 			 const struct iommu_uapi_inv_scope *scope);
-bool iommu_uapi_invalidate_fits(const struct iommu_uapi_binding *binding,
-				const struct iommu_uapi_cache_invalidate_info *info);
+u32 iommu_uapi_invalidate_fits(const struct iommu_uapi_binding *binding,
+			       const struct iommu_uapi_cache_invalidate_info *info,
+			       u32 nr);
 int iommu_uapi_invalidate(struct iommu_uapi_binding **bindings,
 			  unsigned int nr_bindings,
 			  const struct iommu_uapi_cache_invalidate_info *info,
-			  u32 nr, u32 *handled);
-
-/* Bindings that iommu_uapi_invalidate() takes at once */
-#define IOMMU_UAPI_INV_BINDINGS		16
+			  u32 nr);
 
 struct iommu_uapi_faults *iommu_uapi_faults_alloc(void);
 void iommu_uapi_faults_put(struct iommu_uapi_faults *faults);

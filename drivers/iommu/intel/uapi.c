@@ -185,16 +185,12 @@ static int intel_uapi_replace(struct device *dev, ioasid_t pasid,
 				    data->format == IOMMU_UAPI_FORMAT_SECOND_LEVEL);
 }
 
-/* Caches that an entry of an array, or a cache tag, is for */
-#define INV_CACHE_IOTLB		BIT(0)
-#define INV_CACHE_DEVTLB	BIT(1)
-
 /* Descriptors that are submitted together, with one wait for all */
 #define INV_BATCH		32
 
 struct inv_batch {
 	struct intel_iommu *iommu;
-	/* Domain id and PASID of the last tag of the IOTLB */
+	/* Of the last tag of the IOTLB, which may be gone */
 	u16 did;
 	ioasid_t pasid;
 	int ret;
@@ -211,52 +207,57 @@ static void inv_batch_submit(struct inv_batch *batch)
 	batch->nr = 0;
 }
 
-static struct qi_desc *inv_batch_desc(struct inv_batch *batch)
+static inline struct qi_desc *inv_batch_desc(struct inv_batch *batch)
 {
 	if (batch->nr == ARRAY_SIZE(batch->desc))
 		inv_batch_submit(batch);
 	return &batch->desc[batch->nr++];
 }
 
-static void inv_batch_add_devtlb(struct inv_batch *batch, struct cache_tag *tag,
-				 u64 addr, unsigned int order)
+/* What invalidates 2^@order pages at @addr in a cache */
+static void inv_desc(struct cache_tag *tag, u64 addr, unsigned int order,
+		     bool leaf, struct qi_desc *desc)
 {
-	struct device_domain_info *info = dev_iommu_priv_get(tag->dev);
-	u16 sid = PCI_DEVID(info->bus, info->devfn);
-	struct qi_desc *desc;
-	int i;
+	struct device_domain_info *info;
+	u16 sid;
 
-	for (i = 0; i <= info->dtlb_extra_inval; i++) {
-		desc = inv_batch_desc(batch);
-		if (tag->pasid == IOMMU_NO_PASID)
-			qi_desc_dev_iotlb(sid, info->pfsid, info->ats_qdep,
-					  addr, order, desc);
-		else
-			qi_desc_dev_iotlb_pasid(sid, info->pfsid, tag->pasid,
-						info->ats_qdep, addr, order,
-						desc);
+	if (tag->type == CACHE_TAG_IOTLB) {
+		qi_desc_piotlb(tag->domain_id, tag->pasid, addr, order, leaf,
+			       desc);
+		return;
 	}
+
+	info = dev_iommu_priv_get(tag->dev);
+	sid = PCI_DEVID(info->bus, info->devfn);
+	if (tag->pasid == IOMMU_NO_PASID)
+		qi_desc_dev_iotlb(sid, info->pfsid, info->ats_qdep, addr, order,
+				  desc);
+	else
+		qi_desc_dev_iotlb_pasid(sid, info->pfsid, tag->pasid,
+					info->ats_qdep, addr, order, desc);
+}
+
+/* Put @desc into the batch, and @again times more if the device needs that. */
+static void inv_batch_add(struct inv_batch *batch, const struct qi_desc *desc,
+			  unsigned int again)
+{
+	unsigned int i;
+
+	for (i = 0; i <= again; i++)
+		*inv_batch_desc(batch) = *desc;
 }
 
 /* Put everything of the PASID into the batch. */
-static void inv_batch_add_all(struct inv_batch *batch, struct cache_tag *tag)
+static void inv_batch_add_all(struct inv_batch *batch, struct cache_tag *tag,
+			      unsigned int again)
 {
-	if (tag->type == CACHE_TAG_IOTLB)
-		qi_desc_piotlb_all(tag->domain_id, tag->pasid,
-				   inv_batch_desc(batch));
-	else
-		inv_batch_add_devtlb(batch, tag, 0, MAX_AGAW_PFN_WIDTH);
-}
+	struct qi_desc desc;
 
-/* Put 2^@order pages at @addr into the batch. */
-static inline void inv_batch_add(struct inv_batch *batch, struct cache_tag *tag,
-				 u64 addr, unsigned int order, bool leaf)
-{
 	if (tag->type == CACHE_TAG_IOTLB)
-		qi_desc_piotlb(tag->domain_id, tag->pasid, addr, order, leaf,
-			       inv_batch_desc(batch));
+		qi_desc_piotlb_all(tag->domain_id, tag->pasid, &desc);
 	else
-		inv_batch_add_devtlb(batch, tag, addr, order);
+		inv_desc(tag, 0, MAX_AGAW_PFN_WIDTH, false, &desc);
+	inv_batch_add(batch, &desc, again);
 }
 
 /*
@@ -265,85 +266,149 @@ static inline void inv_batch_add(struct inv_batch *batch, struct cache_tag *tag,
  * across an alignment boundary, then take one on either side of it.
  */
 static void inv_batch_add_pages(struct inv_batch *batch, struct cache_tag *tag,
-				u64 first, u64 last, bool leaf)
+				unsigned int again, u64 first, u64 last,
+				bool leaf)
 {
-	unsigned int order = fls64(first ^ last);
-	u64 mid;
+	unsigned int order;
+	struct qi_desc desc;
+	u64 end;
 
-	if (order < 2 || last - first + 1 > BIT_ULL(order - 2)) {
-		inv_batch_add(batch, tag,
-			      (first >> order) << (order + VTD_PAGE_SHIFT),
-			      order, leaf);
+	do {
+		end = last;
+		order = fls64(first ^ last);
+		if (order >= 2 && last - first + 1 <= BIT_ULL(order - 2)) {
+			end = ((last >> (order - 1)) << (order - 1)) - 1;
+			order = fls64(first ^ end);
+		}
+		inv_desc(tag, (first >> order) << (order + VTD_PAGE_SHIFT),
+			 order, leaf, &desc);
+		inv_batch_add(batch, &desc, again);
+		first = end + 1;
+	} while (first <= last);
+}
+
+/* Put a range of pages into the batch. @page is for a page at address 0. */
+static inline void inv_batch_add_range(struct inv_batch *batch,
+				       struct cache_tag *tag,
+				       const struct qi_desc *page,
+				       unsigned int again, u64 first, u64 last,
+				       bool leaf)
+{
+	struct qi_desc *desc;
+
+	/* Most ranges of an array are a page. */
+	if (first != last || again) {
+		inv_batch_add_pages(batch, tag, again, first, last, leaf);
 		return;
 	}
-
-	mid = (last >> (order - 1)) << (order - 1);
-	order = fls64(first ^ (mid - 1));
-	inv_batch_add(batch, tag, (first >> order) << (order + VTD_PAGE_SHIFT),
-		      order, leaf);
-	order = fls64(mid ^ last);
-	inv_batch_add(batch, tag, mid << VTD_PAGE_SHIFT, order, leaf);
+	desc = inv_batch_desc(batch);
+	desc->qw0 = page->qw0;
+	desc->qw1 = page->qw1 | first << VTD_PAGE_SHIFT;
+	desc->qw2 = 0;
+	desc->qw3 = 0;
 }
 
-static inline void inv_batch_add_range(struct inv_batch *batch,
-				       struct cache_tag *tag, u64 first,
-				       u64 last, bool leaf)
+/* Is there anything that the device may have cached, and can be told to drop? */
+static bool inv_reaches_dev(struct inv_batch *batch, struct cache_tag *tag)
 {
-	first >>= VTD_PAGE_SHIFT;
-	last >>= VTD_PAGE_SHIFT;
-	/* Most ranges of an array are a page. */
-	if (first == last)
-		inv_batch_add(batch, tag, first << VTD_PAGE_SHIFT, 0, leaf);
-	else
-		inv_batch_add_pages(batch, tag, first, last, leaf);
-}
+	struct device_domain_info *info = dev_iommu_priv_get(tag->dev);
 
-/* Which caches does an entry that has been checked name? */
-static u8 inv_caches(const struct iommu_uapi_cache_invalidate_info *info)
-{
-	/* The device may hold what the IOTLB held. */
-	return info->cache & IOMMU_UAPI_CACHE_IOTLB ?
-		       INV_CACHE_IOTLB | INV_CACHE_DEVTLB : INV_CACHE_DEVTLB;
+	if (!dev_iotlb_reachable(info)) {
+		if (READ_ONCE(info->ats_timed_out))
+			batch->ret = -EIO;
+		return false;
+	}
+	/* No invalidation requests to the device before translation is on. */
+	return tag->iommu->gcmd & DMA_GCMD_TE;
 }
 
 /*
- * Put the ranges of @info that name the cache of @tag into the batch. A range that
- * continues the one before is merged into that.
+ * Put entries that differ only in the first address and the number of granules into
+ * the batch, for one cache. A range that continues the one before is merged into
+ * that. Not inline, so that the loop has all registers.
  */
-static void inv_batch_add_entries(struct inv_batch *batch, struct cache_tag *tag,
-				  u8 cache,
-				  const struct iommu_uapi_cache_invalidate_info *info,
-				  u32 nr)
+static noinline void
+inv_batch_add_tag(struct inv_batch *batch, struct cache_tag *tag,
+		  const struct iommu_uapi_cache_invalidate_info *info, u32 nr)
 {
-	const struct iommu_uapi_inv_addr_info *addr;
-	u64 first = 0, last = 0, next;
-	bool leaf = false, some = false;
+	const struct iommu_uapi_inv_addr_info *addr = &info->addr_info;
+	bool leaf = addr->flags & IOMMU_UAPI_INV_ADDR_LEAF;
+	struct device_domain_info *dev_info;
+	u64 first, last, next, next_last;
+	unsigned int order, again = 0;
+	struct qi_desc page;
 	u32 i;
 
-	for (i = 0; i < nr; i++) {
-		if (info[i].granularity != IOMMU_UAPI_GRANU_ADDR ||
-		    !(inv_caches(&info[i]) & cache))
-			continue;
+	if (batch->iommu != tag->iommu) {
+		inv_batch_submit(batch);
+		batch->iommu = tag->iommu;
+		batch->pasid = IOMMU_PASID_INVALID;
+	}
+
+	if (tag->type == CACHE_TAG_IOTLB) {
+		if (!(info->cache & IOMMU_UAPI_CACHE_IOTLB))
+			return;
+		batch->did = tag->domain_id;
+		batch->pasid = tag->pasid;
+	} else {
+		/* It may hold what the IOTLB held: either cache means this one. */
+		if (!inv_reaches_dev(batch, tag))
+			return;
+		dev_info = dev_iommu_priv_get(tag->dev);
+		again = dev_info->dtlb_extra_inval;
+	}
+
+	if (info->granularity != IOMMU_UAPI_GRANU_ADDR) {
+		inv_batch_add_all(batch, tag, again);
+		return;
+	}
+
+	inv_desc(tag, 0, 0, leaf, &page);
+	order = __ffs64(addr->granule_size) - VTD_PAGE_SHIFT;
+	first = addr->addr >> VTD_PAGE_SHIFT;
+	last = first + (addr->nb_granules << order) - 1;
+	for (i = 1; i < nr; i++) {
 		addr = &info[i].addr_info;
-		next = addr->addr + addr->granule_size * addr->nb_granules - 1;
-		if (some && addr->addr <= last + 1 && next + 1 >= first) {
-			first = min(first, addr->addr);
-			last = max(last, next);
-			leaf &= !!(addr->flags & IOMMU_UAPI_INV_ADDR_LEAF);
+		next = addr->addr >> VTD_PAGE_SHIFT;
+		next_last = next + (addr->nb_granules << order) - 1;
+		if (next <= last + 1 && next_last + 1 >= first) {
+			first = min(first, next);
+			last = max(last, next_last);
 			continue;
 		}
-		if (some)
-			inv_batch_add_range(batch, tag, first, last, leaf);
-		some = true;
-		first = addr->addr;
-		last = next;
-		leaf = addr->flags & IOMMU_UAPI_INV_ADDR_LEAF;
+		inv_batch_add_range(batch, tag, &page, again, first, last, leaf);
+		first = next;
+		last = next_last;
 	}
-	if (some)
-		inv_batch_add_range(batch, tag, first, last, leaf);
+	inv_batch_add_range(batch, tag, &page, again, first, last, leaf);
 }
 
-/* Is there a flag that is not known here? */
+/* Two domains with the same table share what the IOTLB has of it. */
+static bool inv_batch_has(const struct inv_batch *batch,
+			  const struct cache_tag *tag)
+{
+	return tag->type == CACHE_TAG_IOTLB && tag->pasid == batch->pasid &&
+	       tag->domain_id == batch->did && tag->iommu == batch->iommu;
+}
+
+/* A reset may detach the device meanwhile, and take the tags. */
+static void
+inv_batch_add_domain(struct inv_batch *batch, struct dmar_domain *domain,
+		     const struct iommu_uapi_cache_invalidate_info *info, u32 nr)
+{
+	struct cache_tag *tag;
+	unsigned long flags;
+
+	spin_lock_irqsave(&domain->cache_lock, flags);
+	/* The IOTLB comes first: the device may load again from there. */
+	list_for_each_entry(tag, &domain->cache_tags, node) {
+		if (!inv_batch_has(batch, tag))
+			inv_batch_add_tag(batch, tag, info, nr);
+	}
+	spin_unlock_irqrestore(&domain->cache_lock, flags);
+}
+
+/* Is there a flag that is not known here? The core has checked the rest. */
 static bool inv_unknown(const struct iommu_uapi_cache_invalidate_info *info)
 {
 	if (!info->cache || info->cache & ~(IOMMU_UAPI_CACHE_IOTLB |
@@ -366,105 +431,54 @@ static bool inv_unknown(const struct iommu_uapi_cache_invalidate_info *info)
 	}
 }
 
-/*
- * Check flags; the core has checked the rest. @all is set to the caches in which
- * everything of the PASID has to be invalidated. Returns the number of entries, from
- * the first, whose flags are known.
- */
-static u32 inv_check(const struct iommu_uapi_cache_invalidate_info *info, u32 nr,
-		     u8 *all)
+/* Number of entries whose flags are those of the first, itself included */
+static inline u32 inv_alike(const struct iommu_uapi_cache_invalidate_info *info,
+			    u32 nr)
 {
-	u32 i, known = 0;
+	u32 i;
 
-	*all = 0;
-	for (i = 0; i < nr; i++) {
-		if (i && iommu_uapi_inv_alike(&info[known], &info[i]))
-			continue;
-		if (inv_unknown(&info[i]))
+	for (i = 1; i < nr; i++) {
+		if (!iommu_uapi_inv_alike(info, &info[i]))
 			break;
-		known = i;
-		if (info[i].granularity != IOMMU_UAPI_GRANU_ADDR)
-			*all |= inv_caches(&info[i]);
 	}
 	return i;
 }
 
-/* Returns false if nothing need be invalidated for a tag. */
-static bool inv_batch_begin(struct inv_batch *batch, struct cache_tag *tag)
-{
-	struct device_domain_info *info;
-
-	if (batch->iommu != tag->iommu) {
-		inv_batch_submit(batch);
-		batch->iommu = tag->iommu;
-		batch->pasid = IOMMU_PASID_INVALID;
-	}
-
-	if (tag->type == CACHE_TAG_IOTLB) {
-		/* Two domains with the same table share what is cached. */
-		if (batch->pasid == tag->pasid && batch->did == tag->domain_id)
-			return false;
-		batch->pasid = tag->pasid;
-		batch->did = tag->domain_id;
-		return true;
-	}
-
-	info = dev_iommu_priv_get(tag->dev);
-	if (!dev_iotlb_reachable(info)) {
-		if (READ_ONCE(info->ats_timed_out))
-			batch->ret = -EIO;
-		return false;
-	}
-	/* No invalidation requests to the device before translation is on. */
-	return tag->iommu->gcmd & DMA_GCMD_TE;
-}
-
 static int
-intel_uapi_cache_invalidate(struct iommu_domain **nested, unsigned int nr_nested,
+intel_uapi_cache_invalidate(struct iommu_uapi_binding **bindings,
+			    unsigned int nr_bindings,
 			    const struct iommu_uapi_cache_invalidate_info *info,
-			    u32 nr, u32 *handled)
+			    u32 nr)
 {
 	/* Only descriptors that have been added are read. */
 	struct inv_batch batch __uninitialized;
 	struct dmar_domain *domain;
-	struct cache_tag *tag;
-	unsigned long flags;
-	u32 i, good;
-	u8 all, cache;
+	u32 i, alike, done;
 
-	good = inv_check(info, nr, &all);
 	batch.iommu = NULL;
 	batch.nr = 0;
 	batch.ret = 0;
 
 	/* A device must not be reset until it has answered. */
 	rcu_read_lock();
-	for (i = 0; good && i < nr_nested; i++) {
-		domain = to_dmar_domain(nested[i]);
-		spin_lock_irqsave(&domain->cache_lock, flags);
-		/* The IOTLB comes first: the device may load again from there. */
-		list_for_each_entry(tag, &domain->cache_tags, node) {
-			if (!inv_batch_begin(&batch, tag))
+	for (done = 0; done < nr; done += alike, info += alike) {
+		if (inv_unknown(info))
+			break;
+		alike = inv_alike(info, nr - done);
+		batch.pasid = IOMMU_PASID_INVALID;
+		for (i = 0; i < nr_bindings; i++) {
+			if (bindings[i]->format == IOMMU_UAPI_FORMAT_SECOND_LEVEL)
 				continue;
-			cache = tag->type == CACHE_TAG_IOTLB ? INV_CACHE_IOTLB :
-							       INV_CACHE_DEVTLB;
-			if (all & cache)
-				inv_batch_add_all(&batch, tag);
-			else
-				inv_batch_add_entries(&batch, tag, cache, info,
-						      good);
+			domain = to_dmar_domain(bindings[i]->handle.domain);
+			inv_batch_add_domain(&batch, domain, info, alike);
 		}
-		spin_unlock_irqrestore(&domain->cache_lock, flags);
 	}
 	inv_batch_submit(&batch);
 	rcu_read_unlock();
 
-	if (batch.ret) {
-		*handled = 0;
+	if (batch.ret)
 		return batch.ret;
-	}
-	*handled = good;
-	return good < nr ? -EOPNOTSUPP : 0;
+	return done ?: -EOPNOTSUPP;
 }
 
 /*
