@@ -174,7 +174,10 @@ static u32 inv_alike(const struct iommu_uapi_cache_invalidate_info *info, u32 nr
 	return i;
 }
 
-/* Check what follows a good entry. Returns the number of those that are good. */
+/*
+ * Check what follows a good entry, and return the number of good entries. Not inline,
+ * since most calls have one entry.
+ */
 static noinline u32
 inv_check_more(const struct iommu_uapi_cache_invalidate_info *info, u32 nr,
 	       const struct iommu_uapi_caps *caps,

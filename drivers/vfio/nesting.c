@@ -1186,7 +1186,7 @@ vfio_nesting_for_each(struct vfio_nesting *nesting,
  * @info: the entries
  * @nr: number of them that every IOMMU accepts, or that took effect so far
  * @fits: number of them, from the first, that fit into the table of some binding;
- *	not set unless @scope.wide
+ *	0 unless @scope.wide
  * @nr_bound: number of bindings
  * @bound: the bindings, if they are not too many
  */

@@ -47,12 +47,12 @@ struct iommu_uapi_faults;
  *	nothing is cached of the old one afterwards. Fails only before it has
  *	changed anything.
  * @cache_invalidate: invalidate @nr entries, whose generic fields the core has
- *	checked, for each of @nr_bindings. Nothing that hardware cached of the
- *	second level is the guest's. A device may be reset meanwhile. Check the
- *	flags of each entry before it takes effect. Does not allocate, does not
- *	sleep on a lock that is held while memory is mapped. Returns the number of
- *	entries, from the first, that took effect for all bindings, at least 1; or
- *	what is wrong with the first.
+ *	checked, for each of @nr_bindings. One without a first level has nothing
+ *	to invalidate. A device may be reset meanwhile. Check the flags of each
+ *	entry before it takes effect. Does not allocate, does not sleep on a lock
+ *	that is held while memory is mapped. Returns the number of entries, from
+ *	the first, that took effect for all bindings, at least 1; or what is wrong
+ *	with the first.
  * @sync_page_requests: wait until each page request that @dev has sent so far
  *	has reached its handler. Needed where @get_caps ever reports
  *	IOMMU_UAPI_FEAT_PAGE_REQUEST.
