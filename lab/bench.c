@@ -367,7 +367,7 @@ static void ours(int most)
 	bind_ours(1, pt.root, "bind-unbind-pasid");
 	MUST(bind_table(&first, 0, pt.root));
 	invalidations(&inv);
-	/* Of both, the second entry is looked at, since it is for another PASID. */
+	/* In both calls the core checks a second entry, for another PASID. */
 	print("copy", (refused(17) - refused(2)) / 15);
 	MUST(unbind(&first, 0));
 

@@ -156,7 +156,7 @@ static int inv_check(const struct iommu_uapi_cache_invalidate_info *info,
 	return inv_check_pasid(info, caps, scope);
 }
 
-/* Number of entries that are good because the first is, itself included */
+/* How many entries, from a good one, differ from it only in a range that is good? */
 static u32 inv_alike(const struct iommu_uapi_cache_invalidate_info *info, u32 nr)
 {
 	unsigned int shift;

@@ -1297,6 +1297,8 @@ vfio_nesting_invalidate_run(struct vfio_nesting *nesting,
 	struct vfio_nesting_run run __uninitialized;
 	int rc;
 
+	lockdep_assert_held_read(&nesting->lock);
+
 	run.info = info;
 	run.nr = nr;
 	run.fits = 0;
@@ -1383,7 +1385,10 @@ static int vfio_nesting_invalidate(struct vfio_nesting *nesting,
 	    size > inv->argsz - sizeof(*inv))
 		return -EINVAL;
 
-	/* An entry that fails is copied again, and is then the first. */
+	/*
+	 * What precedes a bad entry takes effect. The bad one is copied again then, and
+	 * checked anew: nothing is used of the copy that was refused.
+	 */
 	do {
 		rc = vfio_nesting_invalidate_some(nesting, entries,
 						  inv->entry_size,

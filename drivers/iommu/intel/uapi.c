@@ -190,7 +190,7 @@ static int intel_uapi_replace(struct device *dev, ioasid_t pasid,
 
 struct inv_batch {
 	struct intel_iommu *iommu;
-	/* Of the last tag of the IOTLB, which may be gone */
+	/* Domain id and PASID of the last IOTLB tag, which may be freed by now */
 	u16 did;
 	ioasid_t pasid;
 	int ret;
@@ -214,7 +214,7 @@ static inline struct qi_desc *inv_batch_desc(struct inv_batch *batch)
 	return &batch->desc[batch->nr++];
 }
 
-/* What invalidates 2^@order pages at @addr in a cache */
+/* Make the descriptor that invalidates 2^@order pages at @addr in a cache. */
 static void inv_desc(struct cache_tag *tag, u64 addr, unsigned int order,
 		     bool leaf, struct qi_desc *desc)
 {
@@ -308,7 +308,7 @@ static inline void inv_batch_add_range(struct inv_batch *batch,
 	desc->qw3 = 0;
 }
 
-/* Is there anything that the device may have cached, and can be told to drop? */
+/* Can invalidations be sent to the device? */
 static bool inv_reaches_dev(struct inv_batch *batch, struct cache_tag *tag)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(tag->dev);
@@ -325,7 +325,7 @@ static bool inv_reaches_dev(struct inv_batch *batch, struct cache_tag *tag)
 /*
  * Put entries that differ only in the first address and the number of granules into
  * the batch, for one cache. A range that continues the one before is merged into
- * that. Not inline, so that the loop has all registers.
+ * that. Not inline, so that the variables of the loop stay in registers.
  */
 static noinline void
 inv_batch_add_tag(struct inv_batch *batch, struct cache_tag *tag,
@@ -351,7 +351,7 @@ inv_batch_add_tag(struct inv_batch *batch, struct cache_tag *tag,
 		batch->did = tag->domain_id;
 		batch->pasid = tag->pasid;
 	} else {
-		/* It may hold what the IOTLB held: either cache means this one. */
+		/* It may have cached what the IOTLB had: either flag means it. */
 		if (!inv_reaches_dev(batch, tag))
 			return;
 		dev_info = dev_iommu_priv_get(tag->dev);
@@ -391,7 +391,10 @@ static bool inv_batch_has(const struct inv_batch *batch,
 	       tag->domain_id == batch->did && tag->iommu == batch->iommu;
 }
 
-/* A reset may detach the device meanwhile, and take the tags. */
+/*
+ * Put entries into the batch for each cache of a domain. The lock is needed although
+ * the binding stays: a reset may detach the device meanwhile, which frees the tags.
+ */
 static void
 inv_batch_add_domain(struct inv_batch *batch, struct dmar_domain *domain,
 		     const struct iommu_uapi_cache_invalidate_info *info, u32 nr)
@@ -431,7 +434,7 @@ static bool inv_unknown(const struct iommu_uapi_cache_invalidate_info *info)
 	}
 }
 
-/* Number of entries whose flags are those of the first, itself included */
+/* How many entries, from the first, have the same flags? */
 static inline u32 inv_alike(const struct iommu_uapi_cache_invalidate_info *info,
 			    u32 nr)
 {
