@@ -1017,6 +1017,14 @@ static void test_invalidate_run(struct kunit *test)
 	info[1] = good_domain;
 	KUNIT_EXPECT_EQ(test, 1,
 			iommu_uapi_invalidate_check(info, 4, &all_caps, &scope));
+	info[0].addr_info.flags |= IOMMU_UAPI_INV_ADDR_GROUP;
+	info[0].addr_info.archid = 7;
+	info[1] = info[0];
+	KUNIT_EXPECT_EQ(test, 2,
+			iommu_uapi_invalidate_check(info, 2, &all_caps, &scope));
+	info[1].addr_info.archid = 8;
+	KUNIT_EXPECT_EQ(test, 1,
+			iommu_uapi_invalidate_check(info, 2, &all_caps, &scope));
 }
 
 /* A range that is bad ends the run; one that needs a closer look does not. */
